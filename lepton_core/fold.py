@@ -1,0 +1,151 @@
+"""The optimizer's state as a pure fold over the record: ``replay(events)``.
+
+`evolve` copies what was decided; it proposes nothing and draws no number, so an old history gives
+the same state under every later version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from math import isfinite
+
+from lepton_core import portfolio
+from lepton_core.canonical import shown
+from lepton_core.declaration import Declaration, Settings, to_loss
+from lepton_core.errors import RecordError
+from lepton_core.events import (
+    Event,
+    GenerationSealed,
+    SettingsAmended,
+    SweepDeclared,
+    TrialRecord,
+)
+from lepton_core.portfolio import PortfolioState
+from lepton_core.proposers.base import Seen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepState:
+    """All that decides what is proposed next.
+
+    Attributes:
+        generations: The sealed generations, each its trials in the order of slots.
+        trials_done: How many trials those are.
+        best: The usable trial of the lowest loss; of equals, the one proposed first.
+        driven_s: Seconds of driving up to the last seal.
+        improvements: Numbers of the trials that were the best at their generation's seal.
+        seen: The configurations tried, by key.
+    """
+
+    declaration: Declaration
+    settings: Settings | None = None
+    generations: tuple[tuple[TrialRecord, ...], ...] = ()
+    trials_done: int = 0
+    best: TrialRecord | None = None
+    driven_s: float = 0.0
+    improvements: tuple[int, ...] = ()
+    seen: Seen = field(default_factory=Seen)
+    portfolio: PortfolioState = field(default_factory=PortfolioState)
+
+    @property
+    def trials(self) -> Iterator[TrialRecord]:
+        """Every sealed trial in the order of proposal."""
+        return (trial for generation in self.generations for trial in generation)
+
+
+def evolve(state: SweepState | None, event: Event) -> SweepState:
+    """The state after one more event.
+
+    Raises:
+        RecordError: The event cannot follow: a second declaration, a seal before any declaration
+            or out of order, a slot missing or twice, a trial out of place or with no one result.
+    """
+    match event:
+        case SweepDeclared(declaration=declaration):
+            if state is not None:
+                raise RecordError(
+                    f"sweep {declaration.name!r} is declared twice; expected one declaration",
+                    name=declaration.name,
+                )
+            return SweepState(
+                declaration=declaration,
+                portfolio=portfolio.init(declaration),
+            )
+        case SettingsAmended(settings=settings):
+            return replace(_declared(state), settings=settings)
+        case GenerationSealed():
+            return _seal(_declared(state), event)
+        case _:
+            raise RecordError(f"found {shown(event)}; expected an event of lepton_core.events")
+
+
+def replay(events: Iterable[Event], *, start: SweepState | None = None) -> SweepState:
+    """The state after all these events.
+
+    In two parts it is the same: ``replay(a + b) == replay(b, start=replay(a))``.
+
+    Raises:
+        RecordError: There are no events, or they do not follow one another.
+    """
+    state = reduce(evolve, events, start)
+    return _declared(state)
+
+
+def _declared(state: SweepState | None) -> SweepState:
+    if state is None:
+        raise RecordError("the history holds no declaration; expected it first")
+    return state
+
+
+def _seal(state: SweepState, event: GenerationSealed) -> SweepState:
+    expected = len(state.generations)
+    slots = [trial.proposal.slot for trial in event.trials]
+    if event.generation != expected or slots != list(range(len(slots))) or not slots:
+        raise RecordError(
+            f"seal of generation {event.generation} with slots {slots}; "
+            f"expected generation {expected} with slots 0, 1, ... once each",
+            generation=event.generation,
+        )
+    for trial in event.trials:
+        _check_trial(state, trial)
+    best = min(
+        (t for t in (state.best, *event.trials) if t is not None and t.value is not None),
+        key=lambda t: (to_loss(t.value or 0.0, state.declaration.direction), t.proposal.number),
+        default=None,
+    )
+    improved = best is not None and best is not state.best
+    return replace(
+        state,
+        generations=(*state.generations, event.trials),
+        trials_done=state.trials_done + len(event.trials),
+        best=best,
+        driven_s=event.driven_s,
+        improvements=(
+            (*state.improvements, best.proposal.number)
+            if improved and best is not None
+            else state.improvements
+        ),
+        seen=state.seen.and_also(
+            state.declaration.space.key(t.proposal.params) for t in event.trials
+        ),
+        portfolio=portfolio.update(state.portfolio, state.declaration, event.trials),
+    )
+
+
+def _check_trial(state: SweepState, trial: TrialRecord) -> None:
+    generation, number = len(state.generations), state.trials_done + trial.proposal.slot
+    found = (trial.proposal.generation, trial.proposal.number)
+    if found != (generation, number):
+        raise RecordError(
+            f"slot {trial.proposal.slot} of the seal of generation {generation} holds trial "
+            f"{found[1]} of generation {found[0]}; expected trial {number}",
+            number=found[1],
+        )
+    if (trial.value is None) == (trial.failure is None) or not isfinite(trial.value or 0.0):
+        raise RecordError(
+            f"trial {number} has the value {trial.value!r} and the failure {trial.failure!r}; "
+            "expected a finite value or a failure",
+            number=number,
+        )

@@ -1,0 +1,100 @@
+"""What a proposer is: three pure functions and a name.
+
+A proposer sees the trials of a generation once, when it is sealed (`update`), and is asked for
+candidates on the state that results (`suggest`). `suggest` changes nothing; what it drew goes into
+the candidate's origin, is recorded, and comes back by `update`. That is what makes replay exact.
+The laws are in `lepton_core.testing.ProposerContract`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from lepton_core.canonical import Params
+from lepton_core.declaration import Direction
+from lepton_core.events import TrialRecord
+from lepton_core.space import Space
+
+State = TypeVar("State")
+
+MAX_REDRAWS = 64
+"""How often a proposer looks for a point that was not tried before it repeats one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The keys (`Space.key`) of configurations tried before, in layers that are never copied."""
+
+    layers: tuple[frozenset[str], ...] = ()
+
+    def __contains__(self, key: str) -> bool:
+        """Whether a configuration was tried."""
+        return any(key in layer for layer in self.layers)
+
+    def and_also(self, keys: Iterable[str]) -> Seen:
+        """These and some more."""
+        layer = frozenset(keys)
+        return Seen((*self.layers, layer)) if layer else self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """Suggested params, who suggests them, and from what (JSON values)."""
+
+    params: Params
+    proposer: str
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a proposer is asked: candidates for these slots of this generation.
+
+    Attributes:
+        space: The space to search.
+        seed: The sweep's seed, for keyed generators.
+        generation: Which generation, from 0.
+        slots: Which slots are this proposer's.
+        seen: What was tried before, to be avoided.
+    """
+
+    space: Space
+    seed: int
+    generation: int
+    slots: tuple[int, ...]
+    seen: Seen = field(default_factory=Seen)
+
+
+class Proposer(Protocol[State]):
+    """A search algorithm as functions from state to state."""
+
+    @property
+    def name(self) -> str:
+        """What a sweep file calls it."""
+        ...
+
+    def init(self, space: Space) -> State:
+        """The state before any trial."""
+        ...
+
+    def suggest(self, state: State, ask: Ask) -> tuple[Candidate, ...]:
+        """One candidate for each of the asked slots, in their order."""
+        ...
+
+    def update(self, state: State, trials: Sequence[TrialRecord], direction: Direction) -> State:
+        """The state after a sealed generation: all its trials, anyone's, failed ones too."""
+        ...
+
+
+def draw_unseen(draw: Callable[[], Params], space: Space, seen: Seen) -> tuple[Params, int]:
+    """The first params drawn that were not tried before, and how many draws they took.
+
+    Where all of `MAX_REDRAWS` were tried, as in a small space, the last of them is returned.
+    """
+    for draws in range(1, MAX_REDRAWS):
+        params = draw()
+        if space.key(params) not in seen:
+            return params, draws
+    return draw(), MAX_REDRAWS

@@ -1,0 +1,204 @@
+"""From a sweep file's content (plain dicts and values) to a `Declaration` and its `Settings`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lepton_core.canonical import shown
+from lepton_core.declaration import Budget, Declaration, Portfolio, Settings
+from lepton_core.errors import DeclarationError, SpaceError
+from lepton_core.keys import Path, check_keys, is_mlflow_key
+from lepton_core.proposers import DEFAULT_PROPOSERS, PROPOSERS
+from lepton_core.space import Space
+from lepton_core.space_file import at_path, parse_space
+from lepton_core.values import is_number
+
+NEEDED = ("name", "objective", "space", "budget")
+OPTIONAL = (
+    "metric",
+    "direction",
+    "generation",
+    "workers",
+    "seed",
+    "timeout",
+    "start_from",
+    "portfolio",
+    "nightly",
+)
+NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
+OBJECTIVE = re.compile(r"(?P<where>[^:]+(?:\.py)?):(?P<function>[A-Za-z_]\w*)")
+MAX_METRIC = 245  # the sweep's own run has a metric `best_...`, and MLflow's limit is 250
+MAX_GENERATION = 10_000
+MAX_WORKERS = 1024
+MAX_SEED = 2**63 - 1
+MAX_TRIALS = 10_000_000
+
+
+def parse_sweep(
+    content: Any, *, recorded: Declaration | None = None
+) -> tuple[Declaration, Settings]:
+    """The sweep that a file declares.
+
+    Args:
+        content: The file's content, or the same as a Python dict.
+        recorded: The sweep of that name as the ledger has it, if it exists: a portfolio that the
+            file does not name is the recorded one, so that new defaults change no old sweep.
+
+    Raises:
+        DeclarationError: The first wrong key: where, what was found, what is allowed.
+    """
+    if not isinstance(content, Mapping):
+        raise DeclarationError(
+            f"found {type(content).__name__}; expected a mapping with the keys {', '.join(NEEDED)}"
+        )
+    check_keys(content, (), needed=NEEDED, optional=OPTIONAL)
+    space = parse_space(content["space"])
+    declaration = Declaration(
+        name=parse_name(content["name"]),
+        space=space,
+        seed=_whole(content.get("seed", 0), ("seed",), 0, MAX_SEED),
+        generation=_whole(content.get("generation", 8), ("generation",), 1, MAX_GENERATION),
+        metric=_metric(content.get("metric", "loss")),
+        direction=_direction(content.get("direction", "minimize")),
+        portfolio=_portfolio(content.get("portfolio"), recorded),
+        start_from=_start_from(content.get("start_from", []), space),
+    )
+    timeout = content.get("timeout")
+    nightly = content.get("nightly")
+    settings = Settings(
+        budget=_budget(content["budget"], ("budget",)),
+        objective=_objective(content["objective"]),
+        workers=_whole(content.get("workers", 1), ("workers",), 1, MAX_WORKERS),
+        timeout=None if timeout is None else _positive(timeout, ("timeout",), "seconds"),
+        nightly=None if nightly is None else _budget(nightly, ("nightly",)),
+    )
+    return declaration, settings
+
+
+def parse_name(name: Any) -> str:
+    """A sweep's name, if it is usable as one.
+
+    Raises:
+        DeclarationError: It is not 1 to 100 of the allowed characters.
+    """
+    # "." and ".." mean folders in MLflow's keys.
+    if not isinstance(name, str) or not NAME.fullmatch(name) or name in (".", ".."):
+        raise DeclarationError(
+            f"found {shown(name)}; expected 1 to 100 of A-Z a-z 0-9 . _ -", ("name",), found=name
+        )
+    return name
+
+
+def _metric(metric: Any) -> str:
+    if not is_mlflow_key(metric) or len(metric) > MAX_METRIC:
+        raise DeclarationError(
+            f"found {shown(metric)}; expected a metric's name: letters, digits, _ . - : / and "
+            f"spaces, 1 to {MAX_METRIC} characters, as MLflow allows",
+            ("metric",),
+        )
+    return metric
+
+
+def _direction(direction: Any) -> Any:
+    if not isinstance(direction, str) or direction not in ("minimize", "maximize"):
+        raise DeclarationError(
+            f"found {shown(direction)}; expected minimize or maximize", ("direction",)
+        )
+    return direction
+
+
+def _objective(reference: Any) -> str:
+    if not (
+        isinstance(reference, str) and reference.isprintable() and OBJECTIVE.fullmatch(reference)
+    ):
+        raise DeclarationError(
+            f"found {shown(reference)}; expected FILE.py:FUNCTION beside the sweep file, "
+            "or PACKAGE.MODULE:FUNCTION",
+            ("objective",),
+            found=reference,
+        )
+    return reference
+
+
+def _budget(declared: Any, path: Path) -> Budget:
+    if not isinstance(declared, Mapping) or not declared:
+        raise DeclarationError(f"found {shown(declared)}; expected such as {{trials: 64}}", path)
+    check_keys(declared, path, needed=(), optional=("trials", "hours"))
+    trials, hours = declared.get("trials"), declared.get("hours")
+    if trials is None and hours is None:
+        raise DeclarationError("sets no limit; expected trials, hours or both", path)
+    return Budget(
+        trials=None if trials is None else _whole(trials, (*path, "trials"), 1, MAX_TRIALS),
+        hours=None if hours is None else _positive(hours, (*path, "hours"), "hours"),
+    )
+
+
+def _portfolio(declared: Any, recorded: Declaration | None) -> Portfolio:
+    if declared is None:
+        default = Portfolio(proposers=DEFAULT_PROPOSERS)
+        return recorded.portfolio if recorded else default
+    path: Path = ("portfolio",)
+    if not isinstance(declared, Mapping):
+        raise DeclarationError(
+            f"found {shown(declared)}; expected such as {{proposers: [sobol]}}", path
+        )
+    check_keys(declared, path, needed=(), optional=("proposers", "judge"))
+    names = declared.get("proposers", list(DEFAULT_PROPOSERS))
+    allowed = f"expected a list of at least one of {', '.join(PROPOSERS)}"
+    if not isinstance(names, list | tuple) or not names:
+        raise DeclarationError(f"found {shown(names)}; {allowed}", (*path, "proposers"))
+    for i, name in enumerate(names):
+        if not isinstance(name, str) or name not in PROPOSERS:
+            raise DeclarationError(f"found {shown(name)}; {allowed}", (*path, "proposers", i))
+        if name in names[:i]:
+            raise DeclarationError(f"{shown(name)} is listed twice", (*path, "proposers", i))
+    judge = declared.get("judge", False)
+    if judge is not False:
+        raise DeclarationError(
+            f"found {shown(judge)}; this release has no judge yet, expected false", (*path, "judge")
+        )
+    return Portfolio(proposers=tuple(names))
+
+
+def _start_from(declared: Any, space: Space) -> tuple[dict[str, Any], ...]:
+    if not isinstance(declared, list | tuple):
+        raise DeclarationError(
+            f"found {shown(declared)}; expected a list of params", ("start_from",)
+        )
+    points: dict[str, dict[str, Any]] = {}
+    for i, params in enumerate(declared):
+        path: Path = ("start_from", i)
+        if not isinstance(params, Mapping):
+            raise DeclarationError(f"found {shown(params)}; expected a mapping of params", path)
+        try:
+            point = space.validate(params)
+        except SpaceError as error:
+            raise at_path(error, path) from None
+        key = space.key(point)
+        if key in points:
+            earlier = list(points).index(key)
+            raise DeclarationError(f"the same params as start_from[{earlier}]", path)
+        points[key] = point
+    return tuple(points.values())
+
+
+def _whole(value: Any, path: Path, low: int, high: int) -> int:
+    if isinstance(value, np.integer):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise DeclarationError(
+            f"found {shown(value)}; expected a whole number from {low} to {high}", path, found=value
+        )
+    return value
+
+
+def _positive(value: Any, path: Path, unit: str) -> float:
+    if not is_number(value) or not value > 0:
+        raise DeclarationError(
+            f"found {shown(value)}; expected a number of {unit} above 0", path, found=value
+        )
+    return float(value)

@@ -1,0 +1,122 @@
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lepton_core import portfolio
+from lepton_core.declaration import Declaration, Portfolio
+from lepton_core.errors import RecordError
+from lepton_core.fold import replay
+from lepton_core.plan import plan
+from lepton_core.proposers import DEFAULT_PROPOSERS, PROPOSERS
+from lepton_core.space import Choice, Float, Int, Space
+from lepton_core.strategies import large_spaces, sweep_events, sweeps
+
+DECLARED = Declaration(
+    name="demo",
+    space=Space({"x": Float(0, 1), "y": Float(0, 1)}),
+    generation=4,
+    portfolio=Portfolio(proposers=("random", "sobol")),
+)
+STARTS = tuple({"x": k / 8, "y": 0.5} for k in range(6))
+STARTED = replace(DECLARED, start_from=STARTS)
+
+
+def proposers_of(declared, sizes):
+    """Who proposes in each slot of generations of these sizes."""
+    return [
+        [t.proposal.proposer for t in trials]
+        for trials in replay(sweep_events(declared, [[1.0] * size for size in sizes])).generations
+    ]
+
+
+def test_a_sweep_opens_with_sobol_and_then_the_members_take_turns():
+    assert proposers_of(DECLARED, [4, 4, 3, 3]) == [
+        ["sobol"] * 4,
+        ["random", "sobol", "random", "sobol"],
+        ["random", "sobol", "random"],
+        ["sobol", "random", "sobol"],
+    ]
+
+
+def test_the_start_points_come_first_in_their_order_and_only_once():
+    assert proposers_of(STARTED, [4, 4, 4]) == [
+        ["start"] * 4,
+        ["start"] * 2 + ["sobol"] * 2,
+        ["random", "sobol", "random", "sobol"],
+    ]
+    trials = replay(sweep_events(STARTED, [[1.0] * 4, [1.0] * 4])).trials
+    started = [t.proposal for t in trials if t.proposal.proposer == "start"]
+    assert [p.params for p in started] == list(STARTS)
+    assert [p.origin for p in started] == [{"index": i} for i in range(6)]
+
+
+def test_an_opener_who_is_no_member_does_not_come_back():
+    alone = replace(DECLARED, portfolio=Portfolio(proposers=("random",)))
+    assert proposers_of(alone, [2, 2]) == [["sobol"] * 2, ["random"] * 2]
+    assert list(replay(sweep_events(alone, [])).portfolio.members) == ["sobol", "random"]
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=8))
+def test_each_member_gets_an_equal_share_whatever_the_sizes(sizes):
+    number, counts = 0, Counter(random=0, sobol=0)
+    for generation, slots in enumerate(sizes, start=1):
+        counts.update(
+            portfolio.allot(DECLARED, generation=generation, first_number=number, slots=slots)
+        )
+        number += slots
+    assert abs(counts["random"] - counts["sobol"]) <= 1
+
+
+@given(sweeps(large_spaces()), st.integers(1, 12))
+def test_nothing_is_proposed_twice_while_the_space_has_more(events, slots):
+    state = replay(events)
+    declared = state.declaration
+    keys = [declared.space.key(t.proposal.params) for t in state.trials]
+    keys += [
+        declared.space.key(p.params) for p in plan(state, slots) if p.proposer != portfolio.START
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_members_of_one_generation_do_not_propose_the_same():
+    space = Space({"n": Int(1, 12)})
+    declared = replace(DECLARED, space=space, start_from=({"n": 5},))
+    state = replay(sweep_events(declared, [[1.0] * 4, [1.0] * 4]))
+    found = [t.proposal.params["n"] for t in state.trials]
+    found += [p.params["n"] for p in plan(state, 4)]
+    assert sorted(found) == list(range(1, 13))
+
+
+def test_an_exhausted_space_still_gets_its_slots_filled():
+    declared = replace(DECLARED, space=Space({"c": Choice(["a", "b"])}))
+    state = replay(sweep_events(declared, [[1.0] * 4]))
+    assert len(plan(state, 8)) == 8
+
+
+def test_the_sobol_sequence_goes_on_over_the_generations():
+    declared = replace(DECLARED, portfolio=Portfolio(proposers=("sobol",)))
+    trials = replay(sweep_events(declared, [[1.0] * 3, [1.0] * 2, [1.0]])).trials
+    assert [t.proposal.origin["index"] for t in trials] == [0, 1, 2, 3, 4, 5]
+
+
+def test_the_sizes_of_generations_do_not_change_the_sobol_sequence():
+    declared = replace(DECLARED, portfolio=Portfolio(proposers=("sobol",)))
+    a, b = (
+        [t.proposal.params for t in replay(sweep_events(declared, sizes)).trials]
+        for sizes in ([[1.0] * 6], [[1.0] * 1, [1.0] * 5])
+    )
+    assert a == b
+
+
+def test_a_proposer_of_a_newer_version_is_refused_in_words():
+    newer = replace(DECLARED, portfolio=Portfolio(proposers=("random", "oracle")))
+    with pytest.raises(RecordError, match=r"the proposer 'oracle'; this Lepton knows .*Upgrade"):
+        replay(sweep_events(newer, []))
+
+
+def test_every_proposer_is_known_by_its_own_name():
+    assert all(proposer.name == name for name, proposer in PROPOSERS.items())
+    assert set(DEFAULT_PROPOSERS) <= set(PROPOSERS)
