@@ -1,0 +1,143 @@
+"""The attempts at the trials of one generation, as their runs tell: what stands, what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from lepton_core.declaration import Declaration
+from lepton_core.events import Proposal, TrialRecord
+from lepton_tasks import records
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PAGE = 1000
+UNFINISHED = ("RUNNING", "SCHEDULED")
+DIED = "died"  # the attempt's process died: such deaths are counted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One trial run.
+
+    Attributes:
+        proposal: As recorded, or None where that record is torn or was altered.
+        result: The driver's result record, or None.
+        killed: Why it counts for nothing, or None.
+    """
+
+    run_id: str
+    number: int
+    slot: int
+    status: str
+    base: str
+    proposal: Proposal | None
+    result: TrialRecord | None
+    killed: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSlot:
+    """What is on record for a slot of the open generation.
+
+    Attributes:
+        proposal: The recorded proposal, which stands; None if only a superseded one is there.
+        attempts: How many attempts were begun: the next one's number.
+        deaths: How many of them ended because their process died.
+        result: The result that counts, once there is one.
+        run_id: The run of that result.
+    """
+
+    proposal: Proposal | None = None
+    attempts: int = 0
+    deaths: int = 0
+    result: TrialRecord | None = None
+    run_id: str | None = None
+
+
+def find_runs(client: MlflowClient, experiment_id: str, condition: str) -> Iterator[Any]:
+    """All runs of an experiment that fulfil a condition, each once, oldest first."""
+    token, seen = None, set()
+    while True:
+        page = client.search_runs(
+            [experiment_id],
+            condition,
+            max_results=PAGE,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
+        )
+        for run in page:
+            if run.info.run_id not in seen:  # pages shift when runs are added meanwhile
+                seen.add(run.info.run_id)
+                yield run
+        token = page.token
+        if not token:
+            return
+
+
+def trial_condition(name: str, generation: int | None = None) -> str:
+    """The search for a sweep's trials, or for those of one generation."""
+    condition = f"tags.`{records.KIND}` = 'trial' and tags.`{records.SWEEP}` = '{name}'"
+    if generation is not None:
+        condition += f" and tags.`{records.GENERATION}` = '{generation}'"
+    return condition
+
+
+def read_attempt(run: Any, declaration: Declaration) -> Attempt | None:
+    """A trial's run as an attempt, or None for a foreign run that only looks like one."""
+    tags = run.data.tags
+    try:
+        slot, number = int(tags[records.SLOT]), int(tags[records.ATTEMPT])
+    except (KeyError, ValueError):
+        return None
+    proposal = records.read_proposal(tags, declaration)
+    killed = tags.get(records.KILLED)
+    return Attempt(
+        run_id=run.info.run_id,
+        number=number,
+        slot=slot,
+        status=run.info.status,
+        base=tags.get(records.BASE, ""),
+        proposal=proposal,
+        result=(
+            records.read_outcome(tags.get(records.RESULT), proposal)
+            if proposal is not None and killed is None
+            else None
+        ),
+        killed=killed,
+    )
+
+
+def read_attempts(
+    client: MlflowClient, experiment_id: str, declaration: Declaration, generation: int | None
+) -> list[Attempt]:
+    """A sweep's trial runs, or those of one generation; foreign runs are left out."""
+    found = find_runs(client, experiment_id, trial_condition(declaration.name, generation))
+    parsed = (read_attempt(run, declaration) for run in found)
+    return [attempt for attempt in parsed if attempt is not None]
+
+
+def open_slots(attempts: Iterable[Attempt], base: str) -> dict[int, OpenSlot]:
+    """The slots of the open generation by their attempts.
+
+    Only attempts proposed on this base (the hash of the last seal) tell what the slot's proposal
+    is: a driver that lost its lease may have gone on from a seal that does not count.
+    """
+    slots: dict[int, OpenSlot] = {}
+    for attempt in sorted(attempts, key=lambda a: (a.slot, a.number, a.run_id)):
+        slot = slots.get(attempt.slot, OpenSlot())
+        slot = replace(slot, attempts=max(slot.attempts, attempt.number + 1))
+        if attempt.base == base and attempt.proposal in (slot.proposal or attempt.proposal, None):
+            slot = _with(slot, attempt)
+        slots[attempt.slot] = slot
+    return slots
+
+
+def _with(slot: OpenSlot, attempt: Attempt) -> OpenSlot:
+    died = attempt.killed is not None and attempt.killed.startswith(DIED)
+    slot = replace(slot, proposal=slot.proposal or attempt.proposal, deaths=slot.deaths + int(died))
+    if slot.result is None and attempt.result is not None:
+        slot = replace(slot, result=attempt.result, run_id=attempt.run_id)
+    return slot

@@ -1,0 +1,377 @@
+"""The ledger: a sweep's record in MLflow, as its driver reads and writes it.
+
+Every call that changes the store is here, in `lepton_tasks.register` or in `lepton_tasks.lease`.
+What is recorded where, and why each write can be the last one before a crash, is described in
+``docs/schema.md``.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lepton_core.canonical import canonical_json
+from lepton_core.declaration import Declaration, Settings
+from lepton_core.errors import RecordError
+from lepton_core.events import (
+    Event,
+    GenerationSealed,
+    Proposal,
+    SettingsAmended,
+    SweepDeclared,
+    TrialRecord,
+)
+from lepton_core.fold import SweepState
+from lepton_tasks import records
+from lepton_tasks.attempts import (
+    UNFINISHED,
+    Attempt,
+    OpenSlot,
+    find_runs,
+    open_slots,
+    read_attempts,
+    trial_condition,
+)
+from lepton_tasks.lease import Lease
+from lepton_tasks.register import Entry
+from lepton_tasks.seals import Seal, seal_key, seal_texts, seals
+from lepton_tasks.store import Store
+from lepton_tasks.write_once import write_once
+
+PARENT = "parent"
+ORPHANED = "orphaned: its driver died or lost its lease"
+
+
+def milliseconds() -> int:
+    """The wall clock as MLflow counts it; for people only, nothing is decided by it."""
+    return time.time_ns() // 1_000_000
+
+
+class SweepRecord:
+    """One sweep as the ledger has it, for reading.
+
+    Args:
+        store: The open store.
+        entry: The sweep's registration.
+
+    Raises:
+        RecordError: The declaration or a seal is torn or was altered.
+    """
+
+    def __init__(self, store: Store, entry: Entry) -> None:
+        self.store, self.entry = store, entry
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the ledger run again: claims, settings and seals, in one call."""
+        run = self.store.client.get_run(self.entry.ledger)
+        self.params: Mapping[str, str] = run.data.params
+        self.tags: Mapping[str, str] = run.data.tags
+        if self.tags.get(records.DECLARATION + records.DIGEST) != self.entry.digest:
+            raise RecordError(
+                f"the declaration of sweep {self.entry.name!r} was altered: its digest is not the "
+                "registered one",
+                name=self.entry.name,
+            )
+        self.declaration = records.read_declaration(self.tags)
+        self.seals: tuple[Seal, ...] = tuple(
+            seals(self.params, self.declaration, self.entry.digest)
+        )
+
+    @property
+    def parent(self) -> str | None:
+        """The run id of the sweep's parent run, once there is one."""
+        return self.params.get(PARENT)
+
+    @property
+    def settings(self) -> Settings | None:
+        """The latest driver's settings."""
+        keys = sorted(key for key in self.params if key.startswith("settings/"))
+        return records.read_settings(self.params[keys[-1]]) if keys else None
+
+    @property
+    def events(self) -> list[Event]:
+        """The sweep's history for the fold."""
+        amended = [SettingsAmended(settings=self.settings)] if self.settings else []
+        sealed = [seal.event for seal in self.seals]
+        return [SweepDeclared(declaration=self.declaration), *amended, *sealed]
+
+    @property
+    def head(self) -> str:
+        """The hash that the next seal is chained to."""
+        return self.seals[-1].hash if self.seals else self.entry.digest
+
+    def attempts(self, generation: int | None = None) -> list[Attempt]:
+        """The sweep's trial runs, or those of one generation."""
+        if self.parent is None:
+            return []
+        client = self.store.client
+        experiment = client.get_run(self.parent).info.experiment_id
+        return read_attempts(client, experiment, self.declaration, generation)
+
+
+class MlflowLedger:
+    """The ledger of a sweep that this process drives. Calls may come from several threads.
+
+    Args:
+        record: The sweep, read after the lease was won.
+        lease: The right to drive it.
+    """
+
+    def __init__(self, record: SweepRecord, lease: Lease) -> None:
+        self.record, self.lease = record, lease
+        self.client = record.store.client
+        self.declaration = record.declaration
+        self._lock = threading.RLock()
+        self._head = record.head
+        self._runs: dict[int, str] = {}
+        self._flying: set[str] = set()
+        self._shown: int | None = None
+        self._parent = ""
+        self._experiment = record.store.experiment_id
+
+    # -- taking the wheel -------------------------------------------------------------------
+
+    def start(self, settings: Settings) -> None:
+        """Record this driver's settings, and make or take up the sweep's parent run."""
+        with self._lock:
+            self.lease.check()
+            text = canonical_json(settings.to_record())
+            write_once(
+                self.client, self.record.entry.ledger, records.settings_key(self.lease.epoch), text
+            )
+            self._parent = self.record.parent or self._make_parent(settings)
+            self._experiment = self.client.get_run(self._parent).info.experiment_id
+            self.client.update_run(self._parent, status="RUNNING")
+            # A crash between the two calls that make a ledger run leaves it running.
+            running = "attributes.status = 'RUNNING'"
+            for run in find_runs(self.client, self.record.store.ledger_id, running):
+                self.client.set_terminated(run.info.run_id)
+
+    def _make_parent(self, settings: Settings) -> str:
+        name = self.declaration.name
+        ledger = self.record.entry.ledger
+        orphan = next(  # made by a driver that died before it could say so
+            find_runs(
+                self.client,
+                self.record.store.experiment_id,
+                f"tags.`{records.KIND}` = 'sweep' and tags.`{records.LEDGER}` = '{ledger}'",
+            ),
+            None,
+        )
+        if orphan is None:
+            tags = {
+                records.KIND: "sweep",
+                records.SWEEP: name,
+                records.LEDGER: ledger,
+                **records.declaration_tags(self.declaration),
+                "mlflow.note.content": _note(self.declaration, settings),
+            }
+            orphan = self.client.create_run(
+                self.record.store.experiment_id, run_name=name, tags=tags
+            )
+        run_id = str(orphan.info.run_id)
+        return write_once(self.client, ledger, PARENT, run_id)
+
+    @property
+    def parent(self) -> str:
+        """The run id of the sweep's parent run."""
+        return self._parent
+
+    @property
+    def experiment_id(self) -> str:
+        """The experiment that the sweep's runs are in."""
+        return self._experiment
+
+    def open_slots(self, generation: int) -> dict[int, OpenSlot]:
+        """What is on record for the open generation; attempts that were under way are orphans.
+
+        Results that a driver recorded before it died stand. Every other attempt that is not
+        KILLED becomes so, with its reason.
+        """
+        with self._lock:
+            self.lease.check()
+            self._runs = {}
+            if self.lease.epoch == 1:  # nobody drove before: there is nothing to find
+                return {}
+            attempts = read_attempts(self.client, self._experiment, self.declaration, generation)
+            slots = open_slots(attempts, self._head)
+            kept = {slot.run_id for slot in slots.values() if slot.run_id}
+            for attempt in attempts:
+                if attempt.run_id in kept and attempt.result is not None:
+                    if attempt.status in UNFINISHED:
+                        self.client.set_terminated(attempt.run_id, _status(attempt.result))
+                elif attempt.status != "KILLED" or attempt.killed is None:
+                    self._kill(attempt.run_id, ORPHANED)
+            self._runs = {n: s.run_id for n, s in slots.items() if s.run_id is not None}
+            return slots
+
+    def kill_strays(self, open_generation: int) -> None:
+        """Mark runs outside the open generation that show as running though nobody runs them."""
+        with self._lock:
+            self.lease.check()
+            for status in UNFINISHED:
+                condition = (
+                    f"{trial_condition(self.declaration.name)} and attributes.status = '{status}' "
+                    f"and tags.`{records.GENERATION}` != '{open_generation}'"
+                )
+                for run in list(find_runs(self.client, self._experiment, condition)):
+                    self._kill(run.info.run_id, ORPHANED)
+
+    # -- one trial --------------------------------------------------------------------------
+
+    def begin(self, proposal: Proposal, attempt: int) -> str:
+        """Record a proposal as a run, before anything of it is evaluated.
+
+        Returns:
+            The run's id.
+        """
+        name = f"gen{proposal.generation:02d}-{proposal.slot:02d}"
+        with self._lock:
+            self.lease.check()
+            run = self.client.create_run(
+                self._experiment,
+                run_name=name if attempt == 0 else f"{name}.{attempt}",
+                tags={
+                    records.PARENT_RUN: self._parent,
+                    records.KIND: "trial",
+                    records.SWEEP: self.declaration.name,
+                    records.GENERATION: str(proposal.generation),
+                    records.SLOT: str(proposal.slot),
+                    records.ATTEMPT: str(attempt),
+                    records.PROPOSER: proposal.proposer,
+                    records.NUMBER: str(proposal.number),
+                    records.SEED: str(proposal.seed),
+                    records.EPOCH: str(self.lease.epoch),
+                    records.BASE: self._head,
+                    **records.proposal_tags(proposal),
+                },
+            )
+            run_id = str(run.info.run_id)
+            self._flying.add(run_id)
+            self.client.log_batch(run_id, params=_params(self.declaration, proposal))
+        return run_id
+
+    def finish(self, run_id: str, record: TrialRecord, metrics: Mapping[str, float]) -> None:
+        """Record an attempt's result, which then counts."""
+        from mlflow.entities import Metric, RunTag  # noqa: PLC0415  (costs a second)
+
+        now = milliseconds()
+        with self._lock:
+            self.lease.check()
+            values = {**metrics}
+            if record.value is not None:
+                values[self.declaration.metric] = record.value
+            # The store writes metrics before tags: with a result record, its metrics are there.
+            self.client.log_batch(
+                run_id,
+                metrics=[Metric(name, value, now, 0) for name, value in values.items()],
+                tags=[RunTag(records.RESULT, records.outcome_text(record, self.lease.epoch))],
+            )
+            self.client.set_terminated(run_id, _status(record), end_time=now)
+            self._runs[record.proposal.slot] = run_id
+            self._flying.discard(run_id)
+
+    def kill(self, run_id: str, reason: str) -> None:
+        """Mark an attempt as counting for nothing. `reason` starts with its kind."""
+        with self._lock:
+            self.lease.check()
+            self._kill(run_id, reason)
+            self._flying.discard(run_id)
+
+    def _kill(self, run_id: str, reason: str) -> None:
+        self.client.set_tag(run_id, records.KILLED, reason)
+        self.client.set_terminated(run_id, "KILLED")
+
+    def keep_output(self, run_id: str, output: Path) -> None:
+        """Keep what an attempt printed, and its traceback, as an artifact of its run."""
+        if output.exists() and output.stat().st_size:
+            self.client.log_artifact(run_id, str(output))
+
+    # -- a generation, and the end ----------------------------------------------------------
+
+    def seal(self, event: GenerationSealed, state: SweepState) -> None:
+        """Close a generation: from now on its trials are what the fold sees.
+
+        Args:
+            event: The generation.
+            state: The state that follows, for the parent run's curve.
+
+        Raises:
+            LeaseLostError: Another driver took over; the seal does not count.
+        """
+        ledger, epoch = self.record.entry.ledger, self.lease.epoch
+        with self._lock:
+            self.lease.check()
+            parts, header, chained = seal_texts(
+                event, self.declaration, self._runs, epoch=epoch, previous=self._head
+            )
+            key = seal_key(event.generation, epoch)
+            for number, part in enumerate(parts):
+                write_once(self.client, ledger, f"{key}/{number:04d}", part)
+            write_once(self.client, ledger, key, header)
+            self._head, self._runs = chained, {}
+            self._show_best(state)
+
+    def _show_best(self, state: SweepState) -> None:
+        """The parent run's curve, for people: a point where the best changed."""
+        best = state.best
+        if best is None or best.value is None or best.proposal.number == self._shown:
+            return
+        name = f"best_{self.declaration.metric}"
+        self.client.log_metric(self._parent, name, best.value, milliseconds(), state.trials_done)
+        self._shown = best.proposal.number
+
+    def end(self, status: str) -> None:
+        """Leave: whatever was under way is KILLED, the parent shows how it ended."""
+        with self._lock:
+            self.lease.check()
+            for run_id in sorted(self._flying):
+                self._kill(run_id, "cancelled: its driver was stopped")
+            self._flying.clear()
+            self.client.set_terminated(self._parent, status)
+
+    def abandon(self) -> None:
+        """After losing the lease: mark this driver's runs that do not count.
+
+        A driver that was paused between asking for its lease and writing may have ended a run that
+        the new driver had already marked; this puts that right. A result that nobody marked is the
+        new driver's to count.
+        """
+        with self._lock:
+            try:
+                self.record.refresh()
+            except RecordError:
+                return  # `verify` names it; there is nothing that a fenced driver may mend
+            counted = {run for seal in self.record.seals for run in seal.runs}
+            for run_id in sorted({*self._flying, *self._runs.values()} - counted):
+                tags = self.client.get_run(run_id).data.tags
+                sealed = int(tags[records.GENERATION]) < len(self.record.seals)
+                if sealed or records.KILLED in tags or records.RESULT not in tags:
+                    self._kill(run_id, tags.get(records.KILLED, ORPHANED))
+
+
+def _status(record: TrialRecord) -> str:
+    return "FINISHED" if record.failure is None else "FAILED"
+
+
+def _params(declaration: Declaration, proposal: Proposal) -> Sequence[Any]:
+    from mlflow.entities import Param  # noqa: PLC0415  (costs a second)
+
+    strings = declaration.space.to_strings(proposal.params)
+    return [Param(name, text) for name, text in strings.items()]
+
+
+def _note(declaration: Declaration, settings: Settings) -> str:
+    """The parent run's description in the MLflow UI."""
+    resume = f"lepton resume {declaration.name}"
+    return (
+        f"A Lepton sweep: {declaration.direction} `{declaration.metric}` of "
+        f"`{settings.objective}` over {len(declaration.space)} params, "
+        f"seed {declaration.seed}, generations of {declaration.generation}.\n\n"
+        f"Its trials are the nested runs. Go on with it: `{resume}`; "
+        f"prove its history: `lepton verify {declaration.name}`."
+    )

@@ -1,0 +1,197 @@
+"""The user's objective: finding it, calling it, and telling a usable result from a failure."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import math
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lepton_core.canonical import shown
+from lepton_core.errors import ObjectiveError
+from lepton_core.events import Failure
+from lepton_core.keys import is_mlflow_key
+from lepton_core.trial import Trial
+
+Objective = Callable[[Trial], Any]
+
+MAX_REASON = 1000  # characters; as JSON with escapes it must still fit into a tag
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one call of the objective: a value or a failure, never both.
+
+    Attributes:
+        value: The metric in the user's own sign, finite.
+        metrics: The other metrics, by name; NaN and infinities may be among them.
+    """
+
+    value: float | None = None
+    failure: Failure | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+def source_file(reference: str, folder: Path) -> Path | None:
+    """The file of an objective given as ``file.py:function``, or None for a module's."""
+    where = reference.rpartition(":")[0]
+    return (folder / where).resolve() if where.endswith(".py") else None
+
+
+def load(reference: str, folder: Path) -> Objective:
+    """Import the objective as the user's own script would.
+
+    Args:
+        reference: ``file.py:function`` beside the sweep file, or ``package.module:function``.
+        folder: The sweep file's folder.
+
+    Raises:
+        ObjectiveError: The file, the module or the function is not there, or importing it failed.
+    """
+    where, _, name = reference.rpartition(":")
+    file = source_file(reference, folder)
+    for place in (str(Path.cwd()), str(folder)):
+        if place not in sys.path:
+            sys.path.insert(0, place)
+    try:
+        module = importlib.import_module(where) if file is None else _import_file(file)
+    except ObjectiveError:
+        raise
+    except BaseException as error:
+        raise ObjectiveError(
+            f"importing the objective {reference!r} failed:\n{own_traceback(error)}",
+            reference=reference,
+        ) from error
+    found = getattr(module, name, None)
+    if not callable(found):
+        functions = [
+            n
+            for n, v in vars(module).items()
+            if callable(v) and getattr(v, "__module__", None) == module.__name__
+        ]
+        raise ObjectiveError(
+            f"{where} has no function {name!r}; it has {', '.join(functions) or 'none'}",
+            reference=reference,
+        )
+    return found  # type: ignore[no-any-return]
+
+
+def _import_file(file: Path) -> Any:
+    if not file.is_file():
+        raise ObjectiveError(
+            f"the objective's file {file} does not exist; it is looked for beside the sweep file",
+            file=str(file),
+        )
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None or spec.loader is None:
+        raise ObjectiveError(f"{file} cannot be imported as Python", file=str(file))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[file.stem] = module  # so that what it defines can be pickled by the user's code
+    spec.loader.exec_module(module)
+    return module
+
+
+def call(objective: Objective, trial: Trial, metric: str) -> Outcome:
+    """Call the objective once; whatever it does becomes an outcome.
+
+    A traceback goes to standard error, which is the trial's output.
+    """
+    try:
+        return judge(objective(trial), metric)
+    except MemoryError as error:
+        return _failed(error, "memory")
+    except BaseException as error:  # noqa: BLE001  (SystemExit and the user's own too)
+        return _failed(error, "exception")
+
+
+def _failed(error: BaseException, kind: Any) -> Outcome:
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # the user's code closed it
+        sys.stderr.write(own_traceback(error))
+    return _failure(kind, "".join(traceback.format_exception_only(error)).strip())
+
+
+def own_traceback(error: BaseException) -> str:
+    """The traceback from the user's code on, without Lepton's own frames."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = str(Path(__file__).parent)  # not resolved: frames are named as their modules were found
+    kept = [
+        f
+        for f in frames
+        if not f.filename.startswith((ours, "<frozen importlib")) and "importlib" not in f.filename
+    ]
+    lines = ["Traceback (most recent call last):\n", *traceback.format_list(kept)] if kept else []
+    return "".join([*lines, *traceback.format_exception_only(error)])
+
+
+def judge(returned: Any, metric: str) -> Outcome:
+    """Tell a usable result from a failure.
+
+    Args:
+        returned: What the objective returned: a number, or a dict of metrics.
+        metric: The key of the dict that is minimised or maximised.
+    """
+    if not isinstance(returned, Mapping):
+        return _judge_value(returned, f"the objective returned {_shown(returned)}", {})
+    metrics = dict(returned)
+    for name, value in metrics.items():
+        if not is_mlflow_key(name):
+            allowed = "letters, digits, _ . - : / and spaces, as MLflow allows"
+            return _failure(
+                "type", f"the objective has a metric {_shown(name)}; allowed: {allowed}"
+            )
+        if name != metric and not _is_number(value):
+            return _failure(
+                "type", f"the objective's metric {name!r} is {_shown(value)}; expected a number"
+            )
+    if metric not in metrics:
+        names = ", ".join(metrics) or "nothing"
+        return _failure("type", f"the objective returned {names}; the metric {metric!r} is missing")
+    value = metrics.pop(metric)
+    others = {name: _float(number) for name, number in metrics.items()}
+    return _judge_value(value, f"the metric {metric!r} is {_shown(value)}", others)
+
+
+def _judge_value(value: Any, found: str, metrics: Mapping[str, float]) -> Outcome:
+    if value is None:
+        return _failure("none", f"{found}; expected a number or a dict of metrics")
+    if not _is_number(value):
+        return _failure("type", f"{found}; expected a number or a dict of metrics")
+    number = _float(value)
+    if math.isnan(number):
+        return _failure("nan", found)
+    if math.isinf(number):
+        return _failure("inf", found)
+    return Outcome(value=number, metrics=metrics)
+
+
+def _failure(kind: Any, reason: str) -> Outcome:
+    """A failure whose reason any store can hold: bounded, no lone surrogates, no NUL."""
+    text = reason.encode(errors="backslashreplace").decode().replace("\0", "\\0")
+    cut = text if len(text) <= MAX_REASON else text[: MAX_REASON - 3] + "..."
+    return Outcome(failure=Failure(kind=kind, reason=cut))
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.ndim == 0 and bool(np.issubdtype(value.dtype, np.floating))
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def _float(number: Any) -> float:
+    """A number as a float: one too large for it is infinite."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
+
+
+def _shown(value: Any) -> str:
+    return f"{shown(value)} ({type(value).__name__})"

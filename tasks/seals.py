@@ -1,0 +1,166 @@
+"""Seals: a generation in compact form, chained by hashes, in write-once params of the ledger run.
+
+All params of a run come back in one call, so a sweep is read from its seals; the trials' runs are
+what people see, and what `verify` holds the seals against.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lepton_core.canonical import canonical_json, digest
+from lepton_core.declaration import Declaration
+from lepton_core.errors import RecordError, SpaceError
+from lepton_core.events import Failure, GenerationSealed, Proposal, TrialRecord
+from lepton_tasks.records import Claim, claims
+from lepton_tasks.write_once import MAX_VALUE
+
+SHOWN_REASON = 200  # characters of a failure's reason in a seal; the trial's run has all of it
+
+
+def seal_key(generation: int, epoch: int) -> str:
+    """The register of a seal's header; its parts are below it."""
+    return f"seal/{generation:08d}/{epoch:06d}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """A generation's seal as read back.
+
+    Attributes:
+        event: The fact for the fold.
+        runs: The counted attempts' run ids, in the order of slots.
+        hash: What the next seal chains to.
+    """
+
+    epoch: int
+    event: GenerationSealed
+    runs: tuple[str, ...]
+    hash: str
+
+
+def seal_texts(
+    event: GenerationSealed,
+    declaration: Declaration,
+    runs: Mapping[int, str],
+    *,
+    epoch: int,
+    previous: str,
+) -> tuple[list[str], str, str]:
+    """A seal as the texts of its parts, the text of its header, and its hash."""
+    body = canonical_json(
+        {
+            "generation": event.generation,
+            "epoch": epoch,
+            "driven_s": event.driven_s,
+            "trials": [
+                _compact(trial, declaration, runs[trial.proposal.slot]) for trial in event.trials
+            ],
+        }
+    )
+    parts = [body[i : i + MAX_VALUE] for i in range(0, len(body), MAX_VALUE)]
+    chained = digest(previous + body)
+    header = canonical_json({"hash": chained, "previous": previous, "count": len(parts)})
+    return parts, header, chained
+
+
+def _compact(trial: TrialRecord, declaration: Declaration, run_id: str) -> list[Any]:
+    proposal, failure = trial.proposal, trial.failure
+    strings = declaration.space.to_strings(proposal.params)
+    return [
+        run_id,
+        trial.attempt,
+        proposal.proposer,
+        dict(proposal.origin),
+        [strings.get(name) for name in declaration.space],
+        proposal.seed,
+        trial.value,
+        [failure.kind, failure.reason[:SHOWN_REASON]] if failure else None,
+        trial.duration_s,
+    ]
+
+
+def seals(params: Mapping[str, str], declaration: Declaration, start: str) -> Iterator[Seal]:
+    """The valid seals in the order of generations, up to the first generation that has none.
+
+    The valid seal of a generation is that of the highest epoch that had claimed it: a driver that
+    slept through its lease may have written seals too, which count for nothing.
+
+    Args:
+        params: The ledger run's params.
+        declaration: The sweep's.
+        start: What the first seal is chained to: the declaration's digest.
+
+    Raises:
+        RecordError: A seal was altered: its parts do not give its hash, or the chain is broken.
+    """
+    claimed = claims(params)
+    generation, number, previous = 0, 0, start
+    while True:
+        key = seal_key(generation, entitled(claimed, generation))
+        if key not in params:
+            return
+        seal = _read_seal(params, key, declaration, previous, number)
+        yield seal
+        generation, previous = generation + 1, seal.hash
+        number += len(seal.event.trials)
+
+
+def entitled(claimed: Sequence[Claim], generation: int) -> int:
+    """The epoch whose seal of a generation is the valid one: the highest that had claimed it."""
+    return max((c.epoch for c in claimed if c.from_generation <= generation), default=0)
+
+
+def _read_seal(
+    params: Mapping[str, str], key: str, declaration: Declaration, previous: str, number: int
+) -> Seal:
+    try:
+        header = json.loads(params[key])
+        body = "".join(params[f"{key}/{part:04d}"] for part in range(header["count"]))
+        fits = header["previous"] == previous and digest(previous + body) == header["hash"]
+        content: Any = json.loads(body) if fits else None
+        rows = content["trials"]  # a TypeError, if it does not fit
+        trials = tuple(
+            _expand(row, declaration, content["generation"], slot, len(rows), number + slot)
+            for slot, row in enumerate(rows)
+        )
+    except (ValueError, KeyError, TypeError, SpaceError) as error:
+        raise RecordError(
+            f"the record {key} of the ledger run was altered: its text does not give the hash "
+            "that was recorded, or does not follow the seal before it",
+            key=key,
+        ) from error
+    return Seal(
+        epoch=content["epoch"],
+        event=GenerationSealed(
+            generation=content["generation"], trials=trials, driven_s=content["driven_s"]
+        ),
+        runs=tuple(row[0] for row in rows),
+        hash=header["hash"],
+    )
+
+
+def _expand(
+    row: list[Any], declaration: Declaration, generation: int, slot: int, slots: int, number: int
+) -> TrialRecord:
+    _, attempt, proposer, origin, strings, seed, value, failure, duration_s = row
+    named = zip(declaration.space, strings, strict=True)
+    return TrialRecord(
+        proposal=Proposal(
+            generation=generation,
+            slot=slot,
+            slots=slots,
+            number=number,
+            params=declaration.space.from_strings({n: s for n, s in named if s is not None}),
+            proposer=proposer,
+            origin=origin,
+            seed=seed,
+        ),
+        attempt=attempt,
+        value=value,
+        failure=Failure(kind=failure[0], reason=failure[1]) if failure else None,
+        duration_s=duration_s,
+    )

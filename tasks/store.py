@@ -1,0 +1,226 @@
+"""Where the record is: the MLflow tracking store, and the experiments that Lepton uses in it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from lepton_core.errors import StoreUnreachableError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+EMBEDDED = Path("mlruns")
+DATABASE = "mlflow.db"
+TRIALS_EXPERIMENT = "lepton"
+LEDGER_EXPERIMENT = "lepton-ledger"
+PROBE_SECONDS = 5.0
+QUIET = {
+    # Cut values would be wrong values: let the store refuse them instead.
+    "MLFLOW_TRUNCATE_LONG_VALUES": "false",
+    # Otherwise each finished run costs one more call and two lines on the terminal.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    # Nothing read from the store is unpickled.
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A store and the experiment for trials in it.
+
+    Attributes:
+        tracking_uri: As MLflow takes it.
+        experiment: The experiment's name.
+        folder: The embedded store's folder, or None for a store that the user named.
+    """
+
+    tracking_uri: str
+    experiment: str
+    folder: Path | None
+
+    @property
+    def database(self) -> Path | None:
+        """The embedded store's file."""
+        return self.folder / DATABASE if self.folder else None
+
+    def artifacts_of(self, experiment: str) -> str | None:
+        """Where an experiment's artifacts go; None leaves that to the user's store."""
+        return str(self.folder / "artifacts" / experiment) if self.folder else None
+
+    @property
+    def place(self) -> str:
+        """Where the history is, for people."""
+        if self.database is None:
+            return without_password(self.tracking_uri)
+        return os.path.relpath(self.database)
+
+
+def address() -> Address:
+    """The store that the environment names, else the embedded one of the current directory."""
+    experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME") or TRIALS_EXPERIMENT
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    if uri:
+        return Address(uri, experiment, None)
+    folder = EMBEDDED.absolute()
+    return Address(f"sqlite:///{folder / DATABASE}", experiment, folder)
+
+
+def without_password(uri: str) -> str:
+    """The URI as it may be shown: a password becomes ``***``."""
+    password = urlsplit(uri).password
+    return uri.replace(f":{password}@", ":***@") if password else uri
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An open store.
+
+    Attributes:
+        experiment_id: The experiment that new sweeps and their trials go to.
+        ledger_id: The experiment of the ledger's own records.
+    """
+
+    address: Address
+    client: MlflowClient
+    experiment_id: str
+    ledger_id: str
+
+
+def exists(where: Address) -> bool:
+    """Whether there can be anything in the store: an embedded one is made by the first sweep."""
+    return where.database is None or where.database.exists()
+
+
+def connect(where: Address | None = None) -> Store:
+    """Open the store, making the embedded one and the experiments where they are missing.
+
+    Raises:
+        StoreUnreachableError: The store does not answer, or cannot be written.
+    """
+    where = where or address()
+    quieten()
+    _probe(where)
+    with reachable(where.place):
+        if where.folder is not None:
+            _prepare(where.folder)
+        # Imported late: it costs more than a second.
+        from mlflow import MlflowClient  # noqa: PLC0415
+
+        client = MlflowClient(where.tracking_uri)
+        trials = experiment(client, where.experiment, where)
+        ledger = experiment(client, LEDGER_EXPERIMENT, where)
+        if where.database is not None:
+            _write_ahead(where.database)
+    return Store(where, client, trials, ledger)
+
+
+def quieten() -> None:
+    """Keep MLflow's own chatter, truncation and telemetry out; what the user set stands."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def load_libraries() -> None:
+    """Import what takes seconds and is needed soon, at a moment when nobody waits for it."""
+    quieten()
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401, PLC0415
+    import scipy.stats  # noqa: F401, PLC0415
+
+
+def experiment(client: MlflowClient, name: str, where: Address) -> str:
+    """The id of an experiment, made if it is missing; many may ask at once.
+
+    Raises:
+        StoreUnreachableError: The experiment was deleted, or cannot be made.
+    """
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            location = where.artifacts_of(name)
+            return str(client.create_experiment(name, artifact_location=location))
+        except MlflowException:
+            found = client.get_experiment_by_name(name)  # another driver made it meanwhile
+            if found is None:
+                raise
+    if found.lifecycle_stage != "active":
+        raise StoreUnreachableError(
+            f"the experiment {name!r} was deleted in {where.place}; restore it with "
+            f"'mlflow experiments restore --experiment-id {found.experiment_id}', "
+            "or set MLFLOW_EXPERIMENT_NAME to another",
+            experiment=name,
+        )
+    return str(found.experiment_id)
+
+
+@contextmanager
+def reachable(place: str) -> Iterator[None]:
+    """Turn whatever a store's client raises into an error that says which store and what to do.
+
+    Raises:
+        StoreUnreachableError: The store did not answer, or refused.
+    """
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
+        raise StoreUnreachableError(
+            f"the tracking store {place} failed: {first_line(error)}\n"
+            "Check that it is running and can be written; what was recorded is safe, and the same "
+            "command goes on from there.",
+            place=place,
+        ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, at most one line of 300 characters."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:300]
+
+
+def _probe(where: Address) -> None:
+    """Fail in seconds, not minutes, where nothing listens: MLflow's client retries for long."""
+    parts = urlsplit(where.tracking_uri)
+    if parts.scheme not in ("http", "https"):
+        return
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), PROBE_SECONDS).close()
+    except OSError as error:
+        raise StoreUnreachableError(
+            f"the tracking server {where.place} does not answer: {error}\n"
+            "Start it, or set MLFLOW_TRACKING_URI to the right one (unset: a file in ./mlruns).",
+            place=where.place,
+        ) from error
+
+
+def _prepare(folder: Path) -> None:
+    (folder / "artifacts").mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"{folder} cannot be written")
+
+
+def _write_ahead(database: Path) -> None:
+    """Switch the embedded database to its write-ahead log, which it then keeps.
+
+    Commits cost a third less, and readers such as the MLflow UI no longer block the driver.
+    """
+    with closing(sqlite3.connect(database, timeout=20)) as connection:
+        mode = connection.execute("PRAGMA journal_mode").fetchone()
+        if mode != ("wal",):
+            connection.execute("PRAGMA journal_mode=WAL")

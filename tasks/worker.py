@@ -1,0 +1,90 @@
+"""A worker: a process that imports the objective once and evaluates one trial after another.
+
+It is killed, never asked, to stop: at a timeout, when its driver leaves, when its driver dies. A
+thread watches the pipe from the driver for that last case; the reaper does too, for objectives that
+never let another thread run.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lepton_core.errors import ObjectiveError
+from lepton_core.trial import Trial
+from lepton_tasks.active_run import active_run
+from lepton_tasks.channel import Channel, ChannelClosedError
+from lepton_tasks.objective import Objective, call, load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def main(read_fd: int, write_fd: int) -> None:
+    """Serve the driver at the other end of two pipes until it is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides what Ctrl-C means
+    channel = Channel(read_fd, write_fd)
+    inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(channel, inbox), daemon=True).start()
+    hello = inbox.get()
+    try:
+        with _output_to(Path(hello["output"])):
+            objective = load(hello["objective"], Path(hello["folder"]))
+    except ObjectiveError as error:
+        channel.send({"ready": False, "problem": error.message})
+        return
+    channel.send({"ready": True})
+    while True:
+        channel.send(_evaluate(inbox.get(), objective, hello["experiment_id"]))
+
+
+def _listen(channel: Channel, inbox: queue.SimpleQueue[dict[str, Any]]) -> None:
+    try:
+        while True:
+            message = channel.receive()
+            if message is not None:
+                inbox.put(message)
+    except ChannelClosedError:  # the driver is gone: so is everything that this trial started
+        os.killpg(0, signal.SIGKILL)
+
+
+def _evaluate(
+    message: dict[str, Any], objective: Objective, experiment_id: str | None
+) -> dict[str, Any]:
+    trial = Trial(message["params"], seed=message["seed"], number=message["number"])
+    with _output_to(Path(message["output"])), active_run(message["run_id"], experiment_id):
+        started = time.perf_counter()
+        outcome = call(objective, trial, message["metric"])
+        duration = time.perf_counter() - started
+    return {**asdict(outcome), "duration_s": duration}
+
+
+@contextmanager
+def _output_to(file: Path) -> Iterator[None]:
+    """Send what this process and its children print to a file."""
+    fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.dup2(fd, 1)
+        os.dup2(fd, 2)
+    finally:
+        os.close(fd)
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError):  # the user's code closed it
+                continue
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))
