@@ -1,0 +1,1 @@
+"""The generation loop and the Prefect flows. Imported as ``lepton_flows``."""

@@ -1,0 +1,318 @@
+"""One driver's life: find or declare the sweep, win its lease, drive it, leave it clean."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lepton_core.canonical import digest
+from lepton_core.declaration import Declaration, Settings
+from lepton_core.errors import LeaseLostError, NothingUsableError
+from lepton_core.events import SettingsAmended
+from lepton_core.fold import SweepState, evolve, replay
+from lepton_core.plan import slots_left
+from lepton_flows.observer import Driving, Observer
+from lepton_tasks import register
+from lepton_tasks.lease import Lease, acquire, leave_if_driven
+from lepton_tasks.ledger import MlflowLedger, SweepRecord
+from lepton_tasks.objective import source_file
+from lepton_tasks.pool import Job, WorkerPool, working
+from lepton_tasks.seals import seals
+from lepton_tasks.stop_signals import stopping_on_signals
+from lepton_tasks.store import Store, address, connect, exists, reachable
+from lepton_tasks.sweep_yaml import SweepSource
+from lepton_tasks.trial import StopSignal
+
+FINISHED, KILLED, FAILED = "FINISHED", "KILLED", "FAILED"
+DONE, NOTHING_TO_DO, INTERRUPTED = "finished", "nothing to do", "interrupted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a driver left a sweep.
+
+    Attributes:
+        how: "finished" (the target is met), "nothing to do" (it was met before) or "interrupted".
+        signal: The signal that interrupted it, if one did.
+        reason: Why it was interrupted.
+    """
+
+    state: SweepState
+    settings: Settings
+    how: str
+    parent: str | None
+    experiment_id: str
+    place: str
+    signal: int | None = None
+    reason: str = ""
+
+    def summary(self) -> dict[str, Any]:
+        """The ending as JSON can hold it; the keys are documented in ``docs/cli.md``."""
+        best = self.state.best
+        return {
+            "name": self.state.declaration.name,
+            "ending": self.how,
+            "reason": self.reason,
+            "signal": self.signal,
+            "trials": self.state.trials_done,
+            "generations": len(self.state.generations),
+            "target": {
+                "trials": self.settings.budget.trials,
+                "hours": self.settings.budget.hours,
+            },
+            "best": None
+            if best is None
+            else {
+                "number": best.proposal.number,
+                "value": best.value,
+                "params": dict(best.proposal.params),
+                "proposer": best.proposal.proposer,
+            },
+            "store": self.place,
+            "run_id": self.parent,
+            "experiment_id": self.experiment_id,
+        }
+
+
+@dataclass(slots=True)
+class Drive:
+    """A sweep that this process drives: what `drive` needs, while the lease is held."""
+
+    ledger: MlflowLedger
+    state: SweepState
+    settings: Settings
+    pool: WorkerPool
+    stop: StopSignal
+
+
+def drive_sweep(
+    source: SweepSource,
+    loop: Callable[[Drive], SweepState],
+    *,
+    observer: Observer,
+    workers: int | None = None,
+    take_over: bool = False,
+) -> Ending:
+    """Drive a sweep to its target, or until it is asked to stop.
+
+    Args:
+        source: The sweep as the user gave it.
+        loop: The generation loop with a mapper, run while the lease is held.
+        observer: Who watches.
+        workers: How many trials at a time, instead of what the file says.
+        take_over: Do not wait for, nor leave because of, another driver.
+
+    Raises:
+        InputError: Something that the user wrote is wrong; nothing was recorded.
+        DrivenElsewhereError: Another driver holds the lease, or took it.
+        NothingUsableError: No trial gave a usable result.
+        StoreUnreachableError: The store failed.
+    """
+    source.parse()  # what is wrong with the file needs no store to be told
+    store = connect()
+    with reachable(store.address.place):
+        declaration, settings, found = _identify(store, source)
+        settings = _as_driven(settings, source, workers)
+        done = _nothing_to_do(found, settings, take_over=take_over) if found else None
+        if done is not None:
+            return done
+        job = _job(store, declaration, settings, source)
+        with working(job, settings.workers) as pool:
+            pool.check()
+            record = found or SweepRecord(store, register.enter(store, declaration))
+            declaration.check_same_identity(record.declaration)  # a rival may have been faster
+            lease = acquire(
+                store.client,
+                record.entry.ledger,
+                name=declaration.name,
+                from_generation=lambda params: len(
+                    list(seals(params, record.declaration, record.entry.digest))
+                ),
+                take_over=take_over,
+                say=observer.say,
+            )
+            record.refresh()
+            _warn(record, declaration, settings, observer)
+            return _drive(record, lease, settings, pool, loop, observer, resumed=found is not None)
+
+
+def look_first(source: SweepSource, *, take_over: bool = False) -> Ending | None:
+    """Look whether a sweep needs a driver at all, before anything that takes seconds is started.
+
+    Returns:
+        The ending of a sweep that is at its target, or None if there is something to drive.
+
+    Raises:
+        InputError: Something that the user wrote is wrong.
+        DrivenElsewhereError: A process of this machine drives it.
+        NothingUsableError: The sweep is at its target without a usable result.
+    """
+    source.parse()
+    where = address()
+    if not exists(where):
+        return None
+    store = connect(where)
+    with reachable(where.place):
+        _, settings, found = _identify(store, source)
+        return _nothing_to_do(found, settings, take_over=take_over) if found else None
+
+
+def _identify(
+    store: Store, source: SweepSource
+) -> tuple[Declaration, Settings, SweepRecord | None]:
+    """What the source declares, and the sweep of that name as the ledger has it, if it does."""
+    entry = register.lookup(store, source.name)
+    if entry is None:
+        return (*source.parse(), None)
+    record = SweepRecord(store, entry)
+    declaration, settings = source.parse(record.declaration)
+    declaration.check_same_identity(record.declaration)
+    return declaration, settings, record
+
+
+def _as_driven(settings: Settings, source: SweepSource, workers: int | None) -> Settings:
+    """The settings with this driver's workers, the objective's code as it is now, and the file."""
+    file = source_file(settings.objective or "", source.folder)
+    known = file is not None and file.is_file()
+    return replace(
+        settings,
+        workers=workers or settings.workers,
+        code_digest=digest(file.read_text(errors="replace")) if file and known else None,
+        file=source.file.name if source.file else None,
+    )
+
+
+def _warn(
+    record: SweepRecord, declaration: Declaration, settings: Settings, observer: Observer
+) -> None:
+    if declaration.start_from != record.declaration.start_from:
+        observer.say("warning: start_from has changed; the sweep began with the recorded one")
+    before = record.settings
+    if before is None:
+        return
+    if before.code_digest != settings.code_digest or before.objective != settings.objective:
+        observer.say(
+            "warning: the objective's code has changed since the last driver; "
+            "earlier trials were measured by the old one"
+        )
+
+
+def _nothing_to_do(record: SweepRecord, settings: Settings, *, take_over: bool) -> Ending | None:
+    """The ending of a sweep whose target is met and whose parent run says so."""
+    if not take_over:
+        leave_if_driven(record.params, record.tags, record.entry.name)
+    state = evolve(replay(record.events), SettingsAmended(settings=settings))
+    if slots_left(state, settings.budget) or record.parent is None:
+        return None
+    parent = record.store.client.get_run(record.parent).info
+    if parent.status not in (FINISHED, FAILED) or record.attempts(len(state.generations)):
+        return None
+    ending = Ending(
+        state=state,
+        settings=settings,
+        how=NOTHING_TO_DO,
+        parent=record.parent,
+        experiment_id=parent.experiment_id,
+        place=record.store.address.place,
+    )
+    _require_usable(state)
+    return ending
+
+
+def _job(store: Store, declaration: Declaration, settings: Settings, source: SweepSource) -> Job:
+    return Job(
+        objective=settings.objective or "",
+        folder=source.folder,
+        metric=declaration.metric,
+        timeout=settings.timeout,
+        tracking_uri=store.address.tracking_uri,
+        experiment_id=store.experiment_id,
+    )
+
+
+def _drive(
+    record: SweepRecord,
+    lease: Lease,
+    settings: Settings,
+    pool: WorkerPool,
+    loop: Callable[[Drive], SweepState],
+    observer: Observer,
+    *,
+    resumed: bool,
+) -> Ending:
+    stop = StopSignal()
+    ledger = MlflowLedger(record, lease)
+    state = evolve(replay(record.events), SettingsAmended(settings=settings))
+
+    def cancel_when_told() -> None:
+        stop.wake.wait()
+        if stop.immediate:
+            pool.cancel()
+
+    threading.Thread(target=cancel_when_told, daemon=True).start()
+    lease.start(stop_driving=stop.now)
+    status, how = KILLED, INTERRUPTED
+    # Signals are ours to the very end: what one more Ctrl-C must not interrupt is the leaving.
+    with stopping_on_signals(stop, observer.stopping):
+        try:
+            ledger.start(settings)
+            observer.began(
+                Driving(
+                    state=state,
+                    settings=settings,
+                    resumed=resumed,
+                    place=record.store.address.place,
+                    parent=ledger.parent,
+                    experiment_id=ledger.experiment_id,
+                )
+            )
+            ledger.kill_strays(len(state.generations))
+            state = loop(Drive(ledger, state, settings, pool, stop))
+            lease.check(certain=True)
+            if slots_left(state, settings.budget) == 0:
+                _require_usable(state)
+                status, how = FINISHED, DONE
+        except NothingUsableError:
+            status = FAILED
+            raise
+        except BaseException:
+            stop.now("its driver failed")
+            raise
+        finally:
+            pool.close()
+            stop.wake.set()
+            observer.ended()
+            _leave(ledger, lease, status)
+    return Ending(
+        state=state,
+        settings=settings,
+        how=how,
+        parent=ledger.parent,
+        experiment_id=ledger.experiment_id,
+        place=record.store.address.place,
+        signal=stop.signal,
+        reason=stop.reason,
+    )
+
+
+def _leave(ledger: MlflowLedger, lease: Lease, status: str) -> None:
+    """End what is ours. A driver that lost its lease has nothing to end."""
+    try:
+        ledger.end(status)
+    except LeaseLostError:
+        ledger.abandon()
+    finally:
+        lease.release()
+
+
+def _require_usable(state: SweepState) -> None:
+    if state.best is None:
+        failures = [t.failure for t in state.trials if t.failure]
+        last = f"; the last: {failures[-1].reason}" if failures else ""
+        raise NothingUsableError(
+            f"none of the {state.trials_done} trials gave a usable result{last}\n"
+            "Mend the objective and raise the budget, or declare a new sweep.",
+            trials=state.trials_done,
+        )

@@ -1,0 +1,144 @@
+"""The generation loop: plan, evaluate, seal, until the budget is met or somebody asks to stop.
+
+It serves everyone: the Prefect flow gives it a mapper that submits tasks, the library face one that
+calls, tests their own. All it knows of the world are its ports.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from lepton_core.declaration import Budget
+from lepton_core.errors import NothingUsableError
+from lepton_core.events import GenerationSealed, Proposal, TrialRecord
+from lepton_core.fold import SweepState, evolve
+from lepton_core.plan import plan, slots_left
+from lepton_flows.observer import Observer
+from lepton_tasks.attempts import OpenSlot
+from lepton_tasks.trial import Evaluator, StopSignal, TrialLedger, run_slot
+
+
+class Ledger(TrialLedger, Protocol):
+    """What the loop needs of a ledger."""
+
+    def open_slots(self, generation: int) -> Mapping[int, OpenSlot]:
+        """What is on record for the open generation."""
+        ...
+
+    def seal(self, event: GenerationSealed, state: SweepState) -> None:
+        """Close a generation; `state` is the one that follows."""
+        ...
+
+
+class Mapper(Protocol):
+    """What evaluates the slots of a generation, side by side or one after another."""
+
+    def __call__(
+        self, work: Callable[[Proposal], TrialRecord | None], proposals: Sequence[Proposal]
+    ) -> list[TrialRecord | None]:
+        """`work` done for each proposal, in their order."""
+        ...
+
+
+def one_after_another(
+    work: Callable[[Proposal], TrialRecord | None], proposals: Sequence[Proposal]
+) -> list[TrialRecord | None]:
+    """The mapper that needs nothing."""
+    return [work(proposal) for proposal in proposals]
+
+
+def drive(
+    ledger: Ledger,
+    state: SweepState,
+    evaluator: Evaluator,
+    mapper: Mapper,
+    *,
+    stop: StopSignal,
+    observer: Observer,
+    generations: int | None = None,
+) -> SweepState:
+    """Drive a sweep until its budget is met, it is asked to stop, or `generations` are sealed.
+
+    Args:
+        ledger: The sweep's record, held by this driver.
+        state: The fold of its history.
+        evaluator: What a trial is given to.
+        mapper: What evaluates a generation's trials.
+        stop: How others ask for an end; an unsealed generation then stays open.
+        observer: Who watches.
+        generations: How many to seal at most.
+
+    Returns:
+        The state after the last seal.
+
+    Raises:
+        NothingUsableError: All trials of the first generation failed for the same reason.
+    """
+    budget = state.settings.budget if state.settings else Budget()
+    driven_before, started = state.driven_s, time.monotonic()
+    sealed = 0
+    while not stop.draining and generations != sealed:
+        generation = len(state.generations)
+        recorded = ledger.open_slots(generation)
+        proposals = _proposals(state, recorded, budget)
+        if not proposals:
+            break
+
+        def work(
+            proposal: Proposal, recorded: Mapping[int, OpenSlot] = recorded
+        ) -> TrialRecord | None:
+            slot = recorded.get(proposal.slot, OpenSlot())
+            record = slot.result or run_slot(ledger, evaluator, proposal, slot, stop)
+            if record is not None:
+                observer.trial_finished(record)
+            return record
+
+        records = mapper(work, proposals)
+        trials = tuple(record for record in records if record is not None)
+        if len(trials) < len(proposals):
+            break
+        event = GenerationSealed(
+            generation=generation,
+            trials=trials,
+            driven_s=driven_before + time.monotonic() - started,
+        )
+        state = evolve(state, event)
+        ledger.seal(event, state)
+        sealed += 1
+        observer.sealed(state)
+        if sealed == 1:
+            _stop_if_hopeless(state)
+    return state
+
+
+def _proposals(
+    state: SweepState, recorded: Mapping[int, OpenSlot], budget: Budget
+) -> Sequence[Proposal]:
+    """The open generation's proposals: those on record stand, the others are planned.
+
+    A generation that was begun keeps the number of slots that it was planned with.
+    """
+    standing = {s: o.proposal for s, o in recorded.items() if o.proposal is not None}
+    slots = next((p.slots for p in standing.values()), 0) or slots_left(state, budget)
+    if not slots:
+        return ()
+    if len(standing) == slots:
+        return [standing[slot] for slot in range(slots)]
+    return [standing.get(p.slot, p) for p in plan(state, slots)]
+
+
+def _stop_if_hopeless(state: SweepState) -> None:
+    reasons = {
+        (t.failure.kind, t.failure.reason) if t.failure else None for t in state.generations[-1]
+    }
+    failure = state.generations[-1][0].failure
+    if state.best is None and len(reasons) == 1 and failure is not None:
+        raise NothingUsableError(
+            f"all {len(state.generations[-1])} trials of generation {len(state.generations) - 1} "
+            f"failed for the same reason ({failure.kind}): {failure.reason}\n"
+            "Mend the objective, then run the same command again; these trials stay on record.",
+            kind=failure.kind,
+            reason=failure.reason,
+        )

@@ -1,0 +1,237 @@
+"""The Prefect flows: ``sweep`` declares or goes on with a sweep, ``resume`` goes on with one.
+
+Prefect carries the work and shows it, one task run for each trial; what is true is the ledger.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect import Flow, flow, runtime, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.logging import get_run_logger
+from prefect.states import Cancelled, Completed, Failed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from lepton_core.errors import InputError
+from lepton_core.events import Proposal, TrialRecord
+from lepton_core.fold import SweepState
+from lepton_flows.driver import INTERRUPTED, Drive, drive_sweep
+from lepton_flows.loop import drive
+from lepton_flows.observer import Driving, Observer, observer
+from lepton_tasks.prefect_server import loopback_server
+from lepton_tasks.store import load_libraries
+from lepton_tasks.sweep_yaml import SweepSource, find_or_read, from_dict, read
+
+MAX_TASK_RUNS = 1000  # of one flow run: beyond it Prefect's own record loses events
+
+
+class SweepFlow(Flow[..., Any]):
+    """A flow that, where no Prefect API is configured, runs beside a server of its own."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the flow."""
+        with loopback_server(meanwhile=load_libraries):
+            return super().__call__(*args, **kwargs)
+
+
+def _sweep(
+    source: str | Path | dict[str, Any],
+    workers: int | None = None,
+    take_over: bool = False,  # noqa: FBT001, FBT002  (a flow's parameter is a form's field)
+) -> Any:
+    """Declare a sweep and drive it to its target; go on with it if it is there already.
+
+    Args:
+        source: The path of a sweep file, or its content as a dict.
+        workers: How many trials at a time, instead of what the file says.
+        take_over: Do not leave because another driver holds the sweep.
+
+    Returns:
+        How it ended, as a dict: ``ending``, ``trials``, ``best`` and more (see docs/cli.md).
+
+    Raises:
+        LeptonError: See `lepton_core.errors`; each says what to do.
+    """
+    return _run(_open(source), workers=workers, take_over=take_over)
+
+
+def _resume(
+    name: str,
+    file: str | None = None,
+    workers: int | None = None,
+    take_over: bool = False,  # noqa: FBT001, FBT002  (a flow's parameter is a form's field)
+) -> Any:
+    """Go on with a sweep by its name, from the tracking store and the sweep file.
+
+    Args:
+        name: The sweep's name.
+        file: Its sweep file; without it, the one in the current directory that has the name.
+        workers: How many trials at a time, instead of what the file says.
+        take_over: Do not leave because another driver holds the sweep.
+
+    Returns:
+        How it ended, as a dict: ``ending``, ``trials``, ``best`` and more (see docs/cli.md).
+
+    Raises:
+        LeptonError: See `lepton_core.errors`; each says what to do.
+    """
+    return _run(find_or_read(name, file), workers=workers, take_over=take_over)
+
+
+def _open(source: str | os.PathLike[str] | Mapping[str, Any]) -> SweepSource:
+    if isinstance(source, str | os.PathLike):
+        return read(Path(source))
+    if isinstance(source, Mapping):
+        return from_dict(source)
+    raise InputError(f"found {type(source).__name__}; expected a sweep file's path or a dict")
+
+
+def _run_name() -> str:
+    """The flow run's name: the sweep's, or the file that declares it."""
+    parameters = runtime.flow_run.parameters
+    source = parameters.get("name") or parameters.get("source")
+    return str(source.get("name") if isinstance(source, Mapping) else source)
+
+
+def _run(source: SweepSource, *, workers: int | None, take_over: bool) -> Any:
+    watcher = observer.get() or _LogObserver()
+    ending = drive_sweep(
+        source,
+        lambda driven: _drive_in_blocks(driven, watcher),
+        observer=watcher,
+        workers=workers,
+        take_over=take_over,
+    )
+    summary = ending.summary()
+    watcher.concluded(summary)
+    if ending.how == INTERRUPTED:
+        # Prefect then shows the run as cancelled; a caller gets its CancelledRun.
+        return Cancelled(message=f"{ending.reason}; run it again to go on")
+    return summary
+
+
+def _drive_in_blocks(driven: Drive, watcher: Observer) -> SweepState:
+    """Drive to the target: in this flow run if that is small, else in sub-flows."""
+    size = driven.state.declaration.generation
+    block = max(1, MAX_TASK_RUNS // size)
+    trials = driven.settings.budget.trials
+    state = driven.state
+    if trials is not None and trials - state.trials_done <= block * size:
+        return _drive_block(driven, state, watcher, None)
+    while not driven.stop.draining:
+        first = len(state.generations)
+        state = _drive_in_sub_flow(driven, state, watcher, block)
+        if len(state.generations) < first + block:
+            break
+    return state
+
+
+def _drive_in_sub_flow(
+    driven: Drive, state: SweepState, watcher: Observer, generations: int
+) -> SweepState:
+    """Drive so many generations in a flow run of their own.
+
+    The states stay outside its parameters and result, which Prefect would serialise.
+    """
+    first = len(state.generations)
+    after: list[SweepState] = []
+
+    @flow(
+        name="lepton-generations",
+        flow_run_name=f"generations {first} to {first + generations - 1}",
+        persist_result=False,
+    )
+    def sub_flow() -> str:
+        after.append(_drive_block(driven, state, watcher, generations))
+        return f"{after[0].trials_done} trials"
+
+    sub_flow()
+    return after[0]
+
+
+def _drive_block(
+    driven: Drive, state: SweepState, watcher: Observer, generations: int | None
+) -> SweepState:
+    runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=driven.pool.size)
+    with runner:
+
+        def in_tasks(
+            work: Callable[[Proposal], TrialRecord | None], proposals: Sequence[Proposal]
+        ) -> list[TrialRecord | None]:
+            done: dict[int, TrialRecord | None] = {}
+
+            @task(
+                name="trial", task_run_name="{label}", cache_policy=NO_CACHE, persist_result=False
+            )
+            def trial(label: str, slot: int) -> State[Any]:
+                del label  # Unused: it names the task run.
+                done[slot] = work(proposals[slot])
+                return _task_state(done[slot])
+
+            futures = [
+                runner.submit(trial, parameters={"label": task_label(proposal), "slot": slot})
+                for slot, proposal in enumerate(proposals)
+            ]
+            for future in futures:
+                future.wait()
+            for slot, future in enumerate(futures):
+                if slot not in done:
+                    future.result()  # raises what the ledger raised
+            return [done[slot] for slot in range(len(proposals))]
+
+        return drive(
+            driven.ledger,
+            state,
+            driven.pool,
+            in_tasks,
+            stop=driven.stop,
+            observer=watcher,
+            generations=generations,
+        )
+
+
+def task_label(proposal: Proposal) -> str:
+    """A trial's task run's name: generation, slot and proposer."""
+    return f"gen{proposal.generation:02d}-{proposal.slot:02d}-{proposal.proposer}"
+
+
+def _task_state(record: TrialRecord | None) -> State[Any]:
+    if record is None:
+        return Cancelled(message="the driver was asked to stop")
+    if record.failure is not None:
+        return Failed(message=f"{record.failure.kind}: {record.failure.reason}")
+    return Completed(message=f"value {record.value!r}")
+
+
+class _LogObserver(Observer):
+    """Writes to the flow run's log: for runs that nobody watches at a terminal."""
+
+    def say(self, message: str) -> None:
+        get_run_logger().info(message)
+
+    def began(self, driving: Driving) -> None:
+        done = driving.state.trials_done
+        verb = "going on with" if driving.resumed else "began"
+        get_run_logger().info(
+            "%s sweep %s: %d trials done, history in %s, run %s",
+            *(verb, driving.state.declaration.name, done, driving.place, driving.parent),
+        )
+
+    def sealed(self, state: SweepState) -> None:
+        best = "none" if state.best is None else repr(state.best.value)
+        get_run_logger().info(
+            "generation %d sealed: %d trials, best %s",
+            *(len(state.generations) - 1, state.trials_done, best),
+        )
+
+    def stopping(self, message: str) -> None:
+        get_run_logger().warning(message)
+
+
+sweep = SweepFlow(_sweep, name="lepton-sweep", flow_run_name=_run_name, persist_result=False)
+resume = SweepFlow(_resume, name="lepton-resume", flow_run_name=_run_name, persist_result=False)

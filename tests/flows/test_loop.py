@@ -1,0 +1,317 @@
+"""The generation loop alone, with a ledger in memory and nothing beneath it."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from lepton_core.declaration import Budget, Declaration, Portfolio, Settings
+from lepton_core.errors import NothingUsableError
+from lepton_core.events import Failure, SettingsAmended, SweepDeclared
+from lepton_core.fold import replay
+from lepton_core.plan import plan
+from lepton_core.space import Float, Space
+from lepton_flows.loop import drive, one_after_another
+from lepton_flows.observer import Observer
+from lepton_tasks.attempts import OpenSlot
+from lepton_tasks.objective import Outcome
+from lepton_tasks.pool import CancelledError, WorkerDiedError
+from lepton_tasks.trial import StopSignal
+
+
+def declared(trials=12, **changes):
+    declaration = Declaration(
+        name="demo",
+        space=Space({"x": Float(0, 1)}),
+        generation=4,
+        portfolio=Portfolio(proposers=("sobol", "random")),
+        **changes,
+    )
+    return [
+        SweepDeclared(declaration=declaration),
+        SettingsAmended(settings=Settings(budget=Budget(trials=trials))),
+    ]
+
+
+class Memory:
+    """A ledger that forgets nothing."""
+
+    def __init__(self, events):
+        self.events = list(events)
+        self.runs = {}  # id -> [proposal, attempt, outcome]
+        self.open = {}
+
+    @property
+    def state(self):
+        return replay(self.events)
+
+    def open_slots(self, generation):
+        return {slot: seen for (g, slot), seen in self.open.items() if g == generation}
+
+    def begin(self, proposal, attempt):
+        run_id = f"{proposal.number}.{attempt}"
+        assert run_id not in self.runs, "an attempt was begun twice"
+        self.runs[run_id] = [proposal, attempt, "running"]
+        self._note(proposal, attempts=attempt + 1, proposal=proposal)
+        return run_id
+
+    def finish(self, run_id, record, metrics):
+        self.runs[run_id][2] = "finished"
+        self._note(record.proposal, result=record, run_id=run_id)
+
+    def kill(self, run_id, reason):
+        self.runs[run_id][2] = reason
+
+    def keep_output(self, run_id, output):
+        pass
+
+    def seal(self, event, state):
+        self.events.append(event)
+        assert replay(self.events) == state
+
+    def _note(self, about, **changes):
+        key = (about.generation, about.slot)
+        self.open[key] = replace(self.open.get(key, OpenSlot()), **changes)
+
+
+class Evaluates:
+    """An evaluator that does what a function of the proposal says."""
+
+    def __init__(self, function=lambda proposal: Outcome(value=proposal.params["x"])):
+        self.function, self.asked = function, []
+
+    def evaluate(self, proposal, run_id, key):
+        self.asked.append(proposal)
+        return self.function(proposal), 0.5
+
+    def output_of(self, key):
+        return None
+
+    def cancel(self):
+        pass
+
+
+def go(ledger, evaluator=None, mapper=one_after_another, stop=None, **options):
+    return drive(
+        ledger,
+        ledger.state,
+        evaluator or Evaluates(),
+        mapper,
+        stop=stop or StopSignal(),
+        observer=Observer(),
+        **options,
+    )
+
+
+def proposals(state):
+    return [trial.proposal for trial in state.trials]
+
+
+def failing(kind="exception", reason="broken"):
+    return Evaluates(lambda _: Outcome(failure=Failure(kind=kind, reason=reason)))
+
+
+def test_a_sweep_is_driven_to_its_target_and_no_further():
+    state = go(Memory(declared(trials=10)))
+    assert [len(generation) for generation in state.generations] == [4, 4, 2]
+    assert [p.number for p in proposals(state)] == list(range(10))
+
+
+def test_a_sweep_at_its_target_is_left_as_it_is():
+    ledger = Memory(declared())
+    go(ledger)
+    evaluator, events = Evaluates(), list(ledger.events)
+    assert go(ledger, evaluator).trials_done == 12
+    assert (evaluator.asked, ledger.events) == ([], events)
+
+
+def test_the_finishing_order_does_not_matter():
+    def shuffled(work, todo):
+        order = random.sample(range(len(todo)), len(todo))
+        done = {i: work(todo[i]) for i in order}
+        return [done[i] for i in range(len(todo))]
+
+    expected = go(Memory(declared()))
+    for _ in range(5):
+        assert proposals(go(Memory(declared()), mapper=shuffled)) == proposals(expected)
+
+
+def test_a_raised_budget_starts_a_new_generation():
+    ledger = Memory(declared(trials=6))
+    assert [len(g) for g in go(ledger).generations] == [4, 2]
+    ledger.events.append(SettingsAmended(settings=Settings(budget=Budget(trials=12))))
+    assert [len(g) for g in go(ledger).generations] == [4, 2, 4, 2]
+
+
+def test_a_budget_of_hours_is_checked_at_seals_only():
+    ledger = Memory(declared())
+    hours = Settings(budget=Budget(hours=1e-9))
+    ledger.events.append(SettingsAmended(settings=hours))
+    state = go(ledger)
+    assert [len(g) for g in state.generations] == [4]
+    assert state.driven_s > 0
+    assert len(go(ledger).generations) == 1
+
+
+def test_no_more_generations_are_sealed_than_asked_for():
+    ledger = Memory(declared())
+    assert len(go(ledger, generations=2).generations) == 2
+    assert len(go(ledger, generations=1).generations) == 3
+
+
+def test_asked_to_drain_it_finishes_what_runs_and_begins_nothing():
+    stop, ledger = StopSignal(), Memory(declared())
+
+    def stopping(proposal):
+        if proposal.number == 5:
+            stop.drain("enough")
+        return Outcome(value=1.0)
+
+    state = go(ledger, Evaluates(stopping), stop=stop)
+    assert state.trials_done == 4
+    assert [run for run in ledger.runs if ledger.runs[run][2] == "finished"] == [
+        f"{n}.0" for n in range(6)
+    ]
+    assert len(ledger.runs) == 6
+    evaluator = Evaluates()
+    assert proposals(go(ledger, evaluator)) == proposals(go(Memory(declared())))
+    assert [p.number for p in evaluator.asked] == list(range(6, 12))
+
+
+def test_asked_to_stop_now_the_running_trial_is_cancelled_and_issued_again():
+    stop, ledger = StopSignal(), Memory(declared())
+
+    def cancelled(proposal):
+        if proposal.number == 2:
+            stop.now("stopped by SIGTERM")
+            raise CancelledError
+        return Outcome(value=1.0)
+
+    assert go(ledger, Evaluates(cancelled), stop=stop).trials_done == 0
+    assert ledger.runs["2.0"][2] == "cancelled: stopped by SIGTERM"
+    assert proposals(go(ledger)) == proposals(go(Memory(declared())))
+    assert ledger.runs["2.1"][2] == "finished"
+
+
+def test_stopped_before_it_begins_it_does_nothing():
+    stop, ledger = StopSignal(), Memory(declared())
+    stop.drain("at once")
+    assert go(ledger, stop=stop).trials_done == 0
+    assert ledger.runs == {}
+
+
+def test_an_error_of_the_ledger_goes_to_the_caller_and_nothing_is_sealed():
+    class Broken(Memory):
+        def finish(self, run_id, record, metrics):
+            if record.proposal.number == 6:
+                raise OSError("the disk is full")
+            super().finish(run_id, record, metrics)
+
+    ledger = Broken(declared())
+    with pytest.raises(OSError, match="disk is full"):
+        go(ledger)
+    assert ledger.state.trials_done == 4
+
+
+def test_recorded_proposals_stand_even_where_others_would_be_made_today():
+    """Recorded, never resampled: another version may propose otherwise."""
+    ledger = Memory(declared())
+    ours = [replace(p, params={"x": p.slot / 10}, seed=p.slot) for p in plan(ledger.state, 4)]
+    ledger.open = {(0, 1): OpenSlot(proposal=ours[1], attempts=1)}
+    ledger.runs["1.0"] = "an orphan"
+    evaluator = Evaluates()
+    state = go(ledger, evaluator, generations=1)
+    assert evaluator.asked[1] == ours[1]
+    assert [p for p in proposals(state) if p.slot != 1] == [
+        p for p in plan(replay(declared()), 4) if p.slot != 1
+    ]
+    assert ledger.runs["1.1"][2] == "finished"
+
+
+def test_a_recorded_result_stands_and_is_not_measured_again():
+    ledger = Memory(declared())
+    first = go(Memory(declared()), generations=1)
+    kept = replace(first.generations[0][2], value=0.125, attempt=3)
+    ledger.open = {(0, 2): OpenSlot(proposal=kept.proposal, attempts=4, result=kept, run_id="r")}
+    evaluator = Evaluates()
+    state = go(ledger, evaluator, generations=1)
+    assert state.generations[0][2] == kept
+    assert [p.slot for p in evaluator.asked] == [0, 1, 3]
+
+
+def test_a_begun_generation_keeps_the_slots_it_was_planned_with():
+    """Whatever the budget has become meanwhile, more or less."""
+    small = Memory(declared(trials=3))
+    begun = plan(small.state, 3)[0]
+    for trials in (2, 12):
+        ledger = Memory(declared(trials=trials))
+        ledger.open = {(0, 0): OpenSlot(proposal=begun)}
+        state = go(ledger, generations=1)
+        assert [len(g) for g in state.generations] == [3]
+
+
+def test_a_sweep_whose_first_generation_fails_alike_is_stopped_early():
+    ledger = Memory(declared())
+    with pytest.raises(NothingUsableError, match=r"all 4 trials.*broken") as caught:
+        go(ledger, failing())
+    assert caught.value.exit_code == 3
+    assert ledger.state.trials_done == 4
+
+
+def test_it_is_stopped_early_each_time_until_something_works():
+    ledger = Memory(declared())
+    for sealed in (1, 2):
+        with pytest.raises(NothingUsableError):
+            go(ledger, failing())
+        assert len(ledger.state.generations) == sealed
+    assert go(ledger).trials_done == 12
+
+
+@pytest.mark.parametrize(
+    "evaluator",
+    [
+        Evaluates(lambda p: Outcome(failure=Failure(kind="exception", reason=f"bad {p.number}"))),
+        Evaluates(
+            lambda p: (
+                Outcome(value=1.0)
+                if p.slot == 3
+                else Outcome(failure=Failure(kind="exception", reason="same"))
+            )
+        ),
+    ],
+    ids=["for different reasons", "not all"],
+)
+def test_a_first_generation_that_fails_otherwise_does_not_stop_it(evaluator):
+    assert go(Memory(declared()), evaluator).trials_done == 12
+
+
+def test_a_later_generation_that_fails_alike_does_not_stop_it():
+    def later(proposal):
+        if proposal.generation:
+            return Outcome(failure=Failure(kind="nan", reason="nan"))
+        return Outcome(value=1.0)
+
+    assert go(Memory(declared()), Evaluates(later)).trials_done == 12
+
+
+def test_a_dead_process_is_another_attempt_at_the_same_proposal():
+    deaths = []
+
+    def dying(proposal):
+        if proposal.number == 5 and len(deaths) < 2:
+            deaths.append(proposal)
+            raise WorkerDiedError("killed by SIGKILL")
+        return Outcome(value=proposal.params["x"])
+
+    ledger = Memory(declared())
+    state = go(ledger, Evaluates(dying))
+    assert proposals(state) == proposals(go(Memory(declared())))
+    assert deaths[0] == deaths[1] == proposals(state)[5]
+    assert [trial.attempt for trial in state.trials] == [0] * 5 + [2] + [0] * 6
+    assert [ledger.runs[f"5.{n}"][2] for n in range(3)] == [
+        "died: killed by SIGKILL",
+        "died: killed by SIGKILL",
+        "finished",
+    ]
