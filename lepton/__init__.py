@@ -1,0 +1,47 @@
+"""Lepton: an event-sourced tuning pipeline with experiment tracking.
+
+``sweep`` and ``resume`` are Prefect flows; they are imported when first used, so that
+``import lepton`` loads neither Prefect nor MLflow.
+
+Example:
+    >>> import lepton
+    >>> space = lepton.Space({"x": lepton.Float(0.0, 1.0)})
+    >>> space.decode([0.25])
+    {'x': 0.25}
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lepton_core.errors import LeptonError
+from lepton_core.space import Choice, Float, Int, Space
+from lepton_core.trial import Trial
+from lepton_core.version import __version__
+
+if TYPE_CHECKING:
+    from lepton_flows.sweep import resume, sweep
+
+__all__ = [
+    "Choice",
+    "Float",
+    "Int",
+    "LeptonError",
+    "Space",
+    "Trial",
+    "__version__",
+    "resume",
+    "sweep",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("resume", "sweep"):
+        from lepton_flows import sweep as flows  # noqa: PLC0415  (Prefect takes a second)
+
+        return getattr(flows, name)
+    raise AttributeError(f"module 'lepton' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

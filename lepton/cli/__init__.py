@@ -1,0 +1,51 @@
+"""The command line: ``lepton run sweep.yaml`` and its companions."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+from lepton.cli.output import fail
+from lepton.cli.parser import build_parser
+from lepton_core.errors import LeptonError
+
+QUIET = {
+    # Prefect's log repeats what the live view shows; set the variable to see it.
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+}
+INTERRUPTED, TERMINATED = 130, 143
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: The arguments, without the program's name; the process's own if None.
+
+    Returns:
+        The exit code: 0 done, 1 our fault, 2 input wrong, 3 nothing usable, 4 driven by another,
+        5 history was altered, 6 recomputing gives other proposals, 7 store unreachable,
+        130 or 143 interrupted.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    arguments = build_parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return int(arguments.command(arguments))
+    except LeptonError as error:
+        return fail(error.message, error.exit_code, arguments, error=type(error).__name__)
+    except KeyboardInterrupt:
+        return fail("interrupted", INTERRUPTED, arguments)
+    except BrokenPipeError:  # the reader of our output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _terminate(number: int, frame: Any) -> None:
+    del number, frame  # Unused: SIGTERM outside a sweep simply ends the command.
+    raise SystemExit(TERMINATED)

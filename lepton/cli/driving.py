@@ -1,0 +1,100 @@
+"""``lepton run`` and ``lepton resume``: the Prefect flows with a live view."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from signal import SIGTERM
+from typing import TYPE_CHECKING, Any
+
+from lepton.cli.output import (
+    best_text,
+    console,
+    param_rows,
+    print_json,
+    program,
+    resume_command,
+    two_columns,
+)
+
+if TYPE_CHECKING:
+    from lepton_tasks.sweep_yaml import SweepSource
+
+SIGNALLED = 128
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Drive a sweep file to its target, or go on with it."""
+    from lepton_tasks.sweep_yaml import read  # noqa: PLC0415  (each command loads what it needs)
+
+    return _drive(arguments, read(Path(arguments.file)), {"source": arguments.file})
+
+
+def resume(arguments: argparse.Namespace) -> int:
+    """Go on with a sweep by its name."""
+    from lepton.cli.reading import open_record  # noqa: PLC0415
+    from lepton_tasks.sweep_yaml import find_or_read  # noqa: PLC0415
+
+    open_record(arguments.name)  # an unknown name is said at once
+    source = find_or_read(arguments.name, arguments.file)
+    return _drive(arguments, source, {"name": arguments.name, "file": arguments.file})
+
+
+def _drive(arguments: argparse.Namespace, source: SweepSource, parameters: dict[str, Any]) -> int:
+    from lepton_flows.driver import look_first  # noqa: PLC0415
+
+    done = look_first(source, take_over=arguments.take_over)
+    summary = done.summary() if done else _flow(arguments, parameters)
+    signal = summary.pop("signal", None)
+    again = resume_command(str(summary["name"]), source.file)
+    if arguments.json:
+        print_json({**summary, "resume": again})
+    else:
+        _report(summary, again)
+    if summary["ending"] != "interrupted":
+        return 0
+    return SIGNALLED + int(signal or SIGTERM)
+
+
+def _flow(arguments: argparse.Namespace, parameters: dict[str, Any]) -> dict[str, Any]:
+    from prefect.exceptions import CancelledRun  # noqa: PLC0415
+
+    from lepton.live import LiveObserver  # noqa: PLC0415
+    from lepton_flows import sweep as flows  # noqa: PLC0415
+    from lepton_flows.observer import observer  # noqa: PLC0415
+
+    live = LiveObserver(console(stderr=arguments.json), quiet=arguments.json)
+    if not arguments.json:
+        live.say("starting Prefect and the workers, which takes some seconds ...")
+    token = observer.set(live)
+    flow = flows.sweep if "source" in parameters else flows.resume
+    try:
+        flow(**parameters, workers=arguments.workers, take_over=arguments.take_over)
+    except (CancelledRun, KeyboardInterrupt):
+        if live.summary is None:  # interrupted before there was anything to sum up
+            raise KeyboardInterrupt from None
+    finally:
+        observer.reset(token)
+    return live.summary or {}
+
+
+def _report(summary: dict[str, Any], again: str) -> None:
+    out = console()
+    best, target = summary["best"], summary["target"]["trials"]
+    done = f"{summary['trials']} of {target} trials" if target else f"{summary['trials']} trials"
+    headline = {
+        "finished": f"finished: {done}",
+        "nothing to do": f"nothing to do: the sweep is at its target already, {done}",
+        "interrupted": f"interrupted ({summary['reason']}): {done} sealed",
+    }[summary["ending"]]
+    out.print(f"\n{headline}", style="bold")
+    if best is not None:
+        out.print(two_columns({"best": best_text(best), **param_rows(best["params"])}))
+    commands = {"history": summary["store"], "see it": f"{program()} ui"}
+    if summary["ending"] == "interrupted":
+        commands["go on"] = again
+    else:
+        commands["more"] = f"raise the budget, then {again}"
+        commands["prove it"] = f"{program()} verify {summary['name']}"
+    for label, text in commands.items():
+        out.print(f"{label + ':':10}{text}", soft_wrap=True)

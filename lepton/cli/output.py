@@ -1,0 +1,98 @@
+"""What the commands print: 80 columns, colours only on a terminal, JSON for scripts."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lepton_core.canonical import value_text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+WIDTH = 80
+DIGITS = 6
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that keeps to 80 columns where it is no terminal."""
+    from rich.console import Console  # noqa: PLC0415  (20 ms that --json and --help need not pay)
+
+    made = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not made.is_terminal:
+        made.width = WIDTH
+    return made
+
+
+def print_json(content: Mapping[str, Any]) -> None:
+    """One JSON object on one line of standard output."""
+    sys.stdout.write(json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def fail(message: str, code: int, arguments: argparse.Namespace, **more: Any) -> int:
+    """Say what went wrong, and give the exit code back."""
+    if arguments.json:
+        print_json({"message": message, "exit_code": code, **more})
+    sys.stderr.write(f"lepton: {message}\n")
+    return code
+
+
+def program() -> str:
+    """What to type for this program here."""
+    found, called = shutil.which("lepton"), Path(sys.argv[0])
+    if found and called.exists() and Path(found).resolve() == called.resolve():
+        return "lepton"
+    if called.name == "lepton" and called.exists():
+        relative = os.path.relpath(called)
+        return relative if not relative.startswith("..") else str(called)
+    return "python -m lepton"
+
+
+def resume_command(name: str, file: Path | None) -> str:
+    """The command that goes on with a sweep from here."""
+    words = [program(), "resume", name]
+    if file is not None and file.absolute().parent != Path.cwd():
+        words += ["--file", os.path.relpath(file)]
+    return shlex.join(words) if program() == "lepton" else f"{program()} {shlex.join(words[1:])}"
+
+
+def number_text(value: float | None) -> str:
+    """A loss for people: six digits."""
+    return "-" if value is None else f"{value:.{DIGITS}g}"
+
+
+def param_text(value: Any) -> str:
+    """A param for people: floats to six digits."""
+    return number_text(value) if isinstance(value, float) else value_text(value)
+
+
+def best_text(best: Mapping[str, Any]) -> str:
+    """A best trial for people: its value, which it was and who proposed it."""
+    return f"{number_text(best['value'])}  (trial {best['number']}, {best['proposer']})"
+
+
+def param_rows(params: Mapping[str, Any]) -> dict[str, str]:
+    """Params for people, as rows below a best trial."""
+    return {f"  {name}": param_text(value) for name, value in params.items()}
+
+
+def two_columns(rows: Mapping[str, str]) -> Table:
+    """Names and values side by side, no lines."""
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(Text(name), Text(value))
+    return table

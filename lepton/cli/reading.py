@@ -1,0 +1,216 @@
+"""The commands that show a sweep: ``status``, ``list`` and ``best``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from lepton.cli.output import (
+    best_text,
+    console,
+    number_text,
+    param_rows,
+    print_json,
+    program,
+    two_columns,
+)
+from lepton_core.errors import RecordError, UnknownSweepError
+from lepton_core.fold import SweepState, replay
+
+if TYPE_CHECKING:
+    from lepton_core.events import TrialRecord
+    from lepton_tasks.ledger import SweepRecord
+    from lepton_tasks.register import Entry
+    from lepton_tasks.store import Store
+
+STATUS_KEYS = (
+    *("name", "state", "driver", "trials", "failed", "generations", "open", "target"),
+    *("driven_s", "best", "proposers", "store", "run_id"),
+)
+
+
+def open_record(name: str) -> SweepRecord:
+    """A sweep's record, for reading.
+
+    Raises:
+        UnknownSweepError: The store has no sweep of that name; names those that it has.
+    """
+    from lepton_tasks import register, store  # noqa: PLC0415  (MLflow takes a second)
+    from lepton_tasks.ledger import SweepRecord  # noqa: PLC0415
+
+    where = store.address()
+    if store.exists(where):
+        opened = store.connect(where)
+        with store.reachable(where.place):
+            entries = register.entries(opened)
+            if name in entries:
+                return SweepRecord(opened, entries[name])
+            known = ", ".join(entries) or "none"
+    else:
+        known = "none; there is no such file yet"
+    raise UnknownSweepError(
+        f"no sweep named {name!r} in {where.place} (there are: {known}).\n"
+        "MLFLOW_TRACKING_URI says which store; unset, it is mlruns/ of the current directory.",
+        name=name,
+    )
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Show how far a sweep is and who drives it."""
+    from lepton_tasks.store import reachable  # noqa: PLC0415
+
+    record = open_record(arguments.name)
+    with reachable(record.store.address.place):
+        content = _status(record)
+    if arguments.json:
+        print_json(content)
+        return 0
+    best, driver = content["best"], content["driver"]
+    target = content["target"]["trials"] or "no limit"
+    rows = {
+        "sweep": content["name"],
+        "state": content["state"] + (f" by {driver}" if driver else ""),
+        "trials": f"{content['trials']} of {target}, {content['failed']} failed",
+        "generation": f"{content['generations']} sealed, {content['open']} trials of the next done",
+        "best": "none yet" if best is None else best_text(best),
+        "proposed by": ", ".join(f"{n} {c}" for n, c in content["proposers"].items()) or "-",
+        "history": content["store"],
+    }
+    console().print(two_columns(rows))
+    return 0
+
+
+def _status(record: SweepRecord) -> dict[str, Any]:
+    from lepton_tasks.attempts import open_slots  # noqa: PLC0415
+    from lepton_tasks.lease import holder, is_driven, who  # noqa: PLC0415
+
+    state = replay(record.events)
+    held = holder(record.params, record.tags)
+    driven = is_driven(record.params, record.tags)
+    slots = open_slots(record.attempts(len(state.generations)), record.head)
+    proposers: dict[str, int] = {}
+    for trial in state.trials:
+        name = trial.proposal.proposer
+        proposers[name] = proposers.get(name, 0) + 1
+    budget = state.settings.budget if state.settings else None
+    at_target = budget is not None and _at_target(state)
+    return {
+        "name": record.entry.name,
+        "state": "driven" if driven else "finished" if at_target else "stopped",
+        "driver": who(held.claim) if held and driven else None,
+        "trials": state.trials_done,
+        "failed": sum(trial.failure is not None for trial in state.trials),
+        "generations": len(state.generations),
+        "open": sum(slot.result is not None for slot in slots.values()),
+        "target": {
+            "trials": budget.trials if budget else None,
+            "hours": budget.hours if budget else None,
+        },
+        "driven_s": state.driven_s,
+        "best": _best(state.best),
+        "proposers": proposers,
+        "store": record.store.address.place,
+        "run_id": record.parent,
+    }
+
+
+def _at_target(state: SweepState) -> bool:
+    from lepton_core.plan import slots_left  # noqa: PLC0415
+
+    return state.settings is not None and slots_left(state, state.settings.budget) == 0
+
+
+def list_(arguments: argparse.Namespace) -> int:
+    """List the store's sweeps."""
+    from lepton_tasks import register, store  # noqa: PLC0415
+
+    where = store.address()
+    sweeps: list[dict[str, Any]] = []
+    if store.exists(where):
+        opened = store.connect(where)
+        with store.reachable(where.place):
+            known = register.entries(opened).values()
+            sweeps.extend(_listed(opened, entry) for entry in known)
+    if arguments.json:
+        print_json({"store": where.place, "sweeps": sweeps})
+        return 0
+    if not sweeps:
+        console().print(f"no sweeps in {where.place}; begin with '{program()} init'")
+        return 0
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("sweep", "state", "trials", "best", "by"):
+        table.add_column(heading, overflow="fold")
+    for sweep in sweeps:
+        best, target = sweep["best"], sweep["target"]["trials"]
+        done = f"{sweep['trials']}/{target}" if target else str(sweep["trials"] or "-")
+        found = ("-", "-") if best is None else (number_text(best["value"]), best["proposer"])
+        table.add_row(*map(Text, (sweep["name"], sweep["state"], done, *found)))
+    console().print(table)
+    return 0
+
+
+def _listed(opened: Store, entry: Entry) -> dict[str, Any]:
+    """A sweep's status; of one whose record was altered, that it was: the others are listed."""
+    from lepton_tasks.ledger import SweepRecord  # noqa: PLC0415
+
+    try:
+        return _status(SweepRecord(opened, entry))
+    except RecordError as error:
+        unknown = dict.fromkeys(STATUS_KEYS)
+        target = {"trials": None, "hours": None}
+        return {
+            **unknown,
+            "name": entry.name,
+            "state": f"altered: {error.message}",
+            "target": target,
+        }
+
+
+def best(arguments: argparse.Namespace) -> int:
+    """Show the best trial: recommended, and lowest observed."""
+    from lepton_core.errors import NothingUsableError  # noqa: PLC0415
+
+    record = open_record(arguments.name)
+    state = replay(record.events)
+    found = _best(state.best)
+    if found is None:
+        raise NothingUsableError(
+            f"sweep {arguments.name!r} has no usable trial yet "
+            f"({state.trials_done} trials in sealed generations)",
+            name=arguments.name,
+        )
+    found["run_id"] = _run_of(record, found["number"])
+    if arguments.json:
+        # Without a judge, what was observed is all there is to recommend by.
+        print_json({"name": arguments.name, "recommended": found, "lowest": found})
+        return 0
+    out = console()
+    out.print(two_columns({"recommended": best_text(found), "lowest": "the same trial"}))
+    out.print(two_columns(param_rows(found["params"])))
+    return 0
+
+
+def _best(trial: TrialRecord | None) -> dict[str, Any] | None:
+    if trial is None:
+        return None
+    proposal = trial.proposal
+    return {
+        "number": proposal.number,
+        "generation": proposal.generation,
+        "slot": proposal.slot,
+        "value": trial.value,
+        "params": dict(proposal.params),
+        "proposer": proposal.proposer,
+        "seed": proposal.seed,
+    }
+
+
+def _run_of(record: SweepRecord, number: int) -> str | None:
+    for seal in record.seals:
+        for trial, run_id in zip(seal.event.trials, seal.runs, strict=True):
+            if trial.proposal.number == number:
+                return run_id
+    return None

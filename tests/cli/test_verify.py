@@ -1,0 +1,84 @@
+"""``lepton verify``: what it proves, and what it names."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+
+def test_verify_proves_an_untouched_history(driven, lepton, lepton_json):
+    code, answer = lepton_json("verify", "demo")
+    assert (code, answer["intact"], answer["same_proposals"]) == (0, True, True)
+    code, shown = lepton("verify", "demo")
+    assert "every proposal comes out the same" in shown
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        ("update latest_metrics set value = value + 1 where key = 'loss'", "metric loss"),
+        ("update params set value = '0.5' where key = 'x'", "param x"),
+        ("update runs set status = 'RUNNING' where name = 'gen01-02'", "status is RUNNING"),
+        ("delete from tags where key = 'lepton.result'", "tag lepton.result is missing"),
+        ("update tags set value = 'ga' where key = 'lepton.proposer'", "tag lepton.proposer"),
+        (
+            "update runs set lifecycle_stage = 'deleted' where name = 'gen00-01'",
+            "deleted or stripped",
+        ),
+    ],
+)
+def test_verify_names_what_was_edited_behind_our_back(driven, lepton, edit, said):
+    with sqlite3.connect("mlruns/mlflow.db") as store:
+        assert store.execute(edit).rowcount > 0
+    code, shown = lepton("verify", "demo")
+    assert code == 5
+    assert said in shown
+
+
+@pytest.mark.parametrize("key", ["seal/00000001/000001", "seal/00000001/000001/0000"])
+def test_verify_names_an_edited_seal(driven, lepton, key):
+    with sqlite3.connect("mlruns/mlflow.db") as store:
+        edited = store.execute(
+            "update params set value = replace(value, '0', '1') where key = ?", (key,)
+        )
+        assert edited.rowcount == 1
+    code, shown = lepton("verify", "demo")
+    assert code == 5
+    assert "seal/00000001/000001" in shown
+
+
+def test_verify_names_a_seal_that_was_taken_out(driven, lepton):
+    with sqlite3.connect("mlruns/mlflow.db") as store:
+        store.execute("delete from params where key like 'seal/00000001/%'")
+    code, shown = lepton("verify", "demo")
+    assert code == 5
+    assert "the seal of generation 1 is missing" in shown
+
+
+def test_verify_tells_a_search_that_changed_from_a_history_that_was_altered(
+    driven, lepton, lepton_json, monkeypatch
+):
+    from lepton_core.proposers import PROPOSERS
+    from lepton_core.proposers.random import Random
+
+    class Changed(Random):
+        def suggest(self, state, ask):
+            return super().suggest(
+                state,
+                type(ask)(
+                    space=ask.space,
+                    seed=ask.seed + 1,
+                    generation=ask.generation,
+                    slots=ask.slots,
+                    seen=ask.seen,
+                ),
+            )
+
+    monkeypatch.setitem(PROPOSERS, "random", Changed())
+    code, answer = lepton_json("verify", "demo")
+    assert (code, answer["intact"], answer["same_proposals"]) == (6, True, False)
+    assert answer["divergence"]["generation"] == 1
+    code, shown = lepton("verify", "demo")
+    assert code == 6
+    assert "recomputing differs from trial" in shown
