@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from drivers import MARK, PATIENCE_S, await_no_process, wait_until
@@ -169,6 +172,21 @@ def test_the_command_killed_with_its_group_and_resumed_by_name(
     assert_as_if_nothing_had_happened(sweep_folder, undisturbed, best)
 
 
+def stop_between_transactions(driver, folder):
+    """SIGSTOP, at a moment when the driver does not hold SQLite's lock: nobody could write then."""
+    while True:
+        driver.signal(signal.SIGSTOP)
+        wait_until(lambda: " T " in Path(f"/proc/{driver.pid}/stat").read_text(), "it to stop")
+        with closing(sqlite3.connect(folder.path / "mlruns" / "mlflow.db", timeout=0.2)) as db:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                driver.signal(signal.SIGCONT)
+                time.sleep(0.01)
+            else:
+                return
+
+
 def test_a_driver_stopped_past_its_lease_seals_nothing_that_counts_and_leaves(
     sweep_folder, undisturbed, drivers
 ):
@@ -177,7 +195,7 @@ def test_a_driver_stopped_past_its_lease_seals_nothing_that_counts_and_leaves(
     env = {"LEPTON_LEASE_SECONDS": "2", "PAUSE": "0.1"}
     sleeper = drivers.start(sweep_folder.path, sweep_folder.mark, env=env)
     sleeper.await_line("sealed 0")
-    sleeper.signal(signal.SIGSTOP)
+    stop_between_transactions(sleeper, sweep_folder)
     successor = drivers.start(sweep_folder.path, sweep_folder.mark, env=env)
     successor.await_line("sealed")
     assert "waiting up to 2 s for a sign of it" in successor.said()
