@@ -13,15 +13,17 @@ from lepton_core.errors import LeaseLostError, NothingUsableError
 from lepton_core.events import SettingsAmended
 from lepton_core.fold import SweepState, evolve, replay
 from lepton_core.plan import slots_left
+from lepton_core.sweep_file import parse_workers
 from lepton_flows.observer import Driving, Observer
 from lepton_tasks import register
 from lepton_tasks.lease import Lease, acquire, leave_if_driven
-from lepton_tasks.ledger import MlflowLedger, SweepRecord
+from lepton_tasks.ledger import MlflowLedger
 from lepton_tasks.objective import source_file
 from lepton_tasks.pool import Job, WorkerPool, working
 from lepton_tasks.seals import seals
 from lepton_tasks.stop_signals import stopping_on_signals
 from lepton_tasks.store import Store, address, connect, exists, reachable
+from lepton_tasks.sweep_record import SweepRecord
 from lepton_tasks.sweep_yaml import SweepSource
 from lepton_tasks.trial import StopSignal
 
@@ -111,6 +113,8 @@ def drive_sweep(
         StoreUnreachableError: The store failed.
     """
     source.parse()  # what is wrong with the file needs no store to be told
+    if workers is not None:
+        parse_workers(workers)
     store = connect()
     with reachable(store.address.place):
         declaration, settings, found = _identify(store, source)
@@ -178,7 +182,7 @@ def _as_driven(settings: Settings, source: SweepSource, workers: int | None) -> 
     known = file is not None and file.is_file()
     return replace(
         settings,
-        workers=workers or settings.workers,
+        workers=settings.workers if workers is None else workers,
         code_digest=digest(file.read_text(errors="replace")) if file and known else None,
         file=source.file.name if source.file else None,
     )

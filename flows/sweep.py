@@ -25,6 +25,7 @@ from lepton_flows.loop import drive
 from lepton_flows.observer import Driving, Observer, observer
 from lepton_tasks.prefect_server import loopback_server
 from lepton_tasks.store import load_libraries
+from lepton_tasks.sweep_record import open_record
 from lepton_tasks.sweep_yaml import SweepSource, find_or_read, from_dict, read
 
 MAX_TASK_RUNS = 1000  # of one flow run: beyond it Prefect's own record loses events
@@ -62,7 +63,7 @@ def _sweep(
 
 def _resume(
     name: str,
-    file: str | None = None,
+    file: str | Path | None = None,
     workers: int | None = None,
     take_over: bool = False,  # noqa: FBT001, FBT002  (a flow's parameter is a form's field)
 ) -> Any:
@@ -80,6 +81,7 @@ def _resume(
     Raises:
         LeptonError: See `lepton_core.errors`; each says what to do.
     """
+    open_record(name)  # an unknown name is an error, not a new sweep
     return _run(find_or_read(name, file), workers=workers, take_over=take_over)
 
 

@@ -72,7 +72,7 @@ def parse_sweep(
     settings = Settings(
         budget=_budget(content["budget"], ("budget",)),
         objective=_objective(content["objective"]),
-        workers=_whole(content.get("workers", 1), ("workers",), 1, MAX_WORKERS),
+        workers=parse_workers(content.get("workers", 1)),
         timeout=None if timeout is None else _positive(timeout, ("timeout",), "seconds"),
         nightly=None if nightly is None else _budget(nightly, ("nightly",)),
     )
@@ -91,6 +91,15 @@ def parse_name(name: Any) -> str:
             f"found {shown(name)}; expected 1 to 100 of A-Z a-z 0-9 . _ -", ("name",), found=name
         )
     return name
+
+
+def parse_workers(workers: Any) -> int:
+    """A number of workers, if it is usable as one.
+
+    Raises:
+        DeclarationError: It is no whole number from 1 to `MAX_WORKERS`.
+    """
+    return _whole(workers, ("workers",), 1, MAX_WORKERS)
 
 
 def _metric(metric: Any) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 from lepton_core.events import TrialRecord
 from lepton_tasks import records
 from lepton_tasks.attempts import find_runs, trial_condition
-from lepton_tasks.ledger import SweepRecord
 from lepton_tasks.records import claims
 from lepton_tasks.seals import entitled, seal_key
+from lepton_tasks.sweep_record import SweepRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,18 +17,14 @@ from lepton_core.canonical import canonical_json
 from lepton_core.declaration import Declaration, Settings
 from lepton_core.errors import RecordError
 from lepton_core.events import (
-    Event,
     GenerationSealed,
     Proposal,
-    SettingsAmended,
-    SweepDeclared,
     TrialRecord,
 )
 from lepton_core.fold import SweepState
 from lepton_tasks import records
 from lepton_tasks.attempts import (
     UNFINISHED,
-    Attempt,
     OpenSlot,
     find_runs,
     open_slots,
@@ -36,81 +32,16 @@ from lepton_tasks.attempts import (
     trial_condition,
 )
 from lepton_tasks.lease import Lease
-from lepton_tasks.register import Entry
-from lepton_tasks.seals import Seal, seal_key, seal_texts, seals
-from lepton_tasks.store import Store
+from lepton_tasks.seals import seal_key, seal_texts
+from lepton_tasks.sweep_record import PARENT, SweepRecord
 from lepton_tasks.write_once import write_once
 
-PARENT = "parent"
 ORPHANED = "orphaned: its driver died or lost its lease"
 
 
 def milliseconds() -> int:
     """The wall clock as MLflow counts it; for people only, nothing is decided by it."""
     return time.time_ns() // 1_000_000
-
-
-class SweepRecord:
-    """One sweep as the ledger has it, for reading.
-
-    Args:
-        store: The open store.
-        entry: The sweep's registration.
-
-    Raises:
-        RecordError: The declaration or a seal is torn or was altered.
-    """
-
-    def __init__(self, store: Store, entry: Entry) -> None:
-        self.store, self.entry = store, entry
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Read the ledger run again: claims, settings and seals, in one call."""
-        run = self.store.client.get_run(self.entry.ledger)
-        self.params: Mapping[str, str] = run.data.params
-        self.tags: Mapping[str, str] = run.data.tags
-        if self.tags.get(records.DECLARATION + records.DIGEST) != self.entry.digest:
-            raise RecordError(
-                f"the declaration of sweep {self.entry.name!r} was altered: its digest is not the "
-                "registered one",
-                name=self.entry.name,
-            )
-        self.declaration = records.read_declaration(self.tags)
-        self.seals: tuple[Seal, ...] = tuple(
-            seals(self.params, self.declaration, self.entry.digest)
-        )
-
-    @property
-    def parent(self) -> str | None:
-        """The run id of the sweep's parent run, once there is one."""
-        return self.params.get(PARENT)
-
-    @property
-    def settings(self) -> Settings | None:
-        """The latest driver's settings."""
-        keys = sorted(key for key in self.params if key.startswith("settings/"))
-        return records.read_settings(self.params[keys[-1]]) if keys else None
-
-    @property
-    def events(self) -> list[Event]:
-        """The sweep's history for the fold."""
-        amended = [SettingsAmended(settings=self.settings)] if self.settings else []
-        sealed = [seal.event for seal in self.seals]
-        return [SweepDeclared(declaration=self.declaration), *amended, *sealed]
-
-    @property
-    def head(self) -> str:
-        """The hash that the next seal is chained to."""
-        return self.seals[-1].hash if self.seals else self.entry.digest
-
-    def attempts(self, generation: int | None = None) -> list[Attempt]:
-        """The sweep's trial runs, or those of one generation."""
-        if self.parent is None:
-            return []
-        client = self.store.client
-        experiment = client.get_run(self.parent).info.experiment_id
-        return read_attempts(client, experiment, self.declaration, generation)
 
 
 class MlflowLedger:

@@ -139,7 +139,7 @@ def find(name: str, folder: Path) -> SweepSource:
     )
 
 
-def find_or_read(name: str, file: str | None) -> SweepSource:
+def find_or_read(name: str, file: str | Path | None) -> SweepSource:
     """The sweep file of a sweep that is to go on: the one given, or the one of its name here.
 
     Raises:
@@ -147,7 +147,9 @@ def find_or_read(name: str, file: str | None) -> SweepSource:
     """
     source = read(Path(file)) if file else find(name, Path.cwd())
     if source.name != name:
-        raise SweepFileError(f"{file} declares the sweep {source.name!r}, not {name!r}", file=file)
+        raise SweepFileError(
+            f"{file} declares the sweep {source.name!r}, not {name!r}", file=str(file)
+        )
     return source
 
 

@@ -16,6 +16,7 @@ from lepton.cli.output import (
     resume_command,
     two_columns,
 )
+from lepton_tasks.sweep_record import open_record
 
 if TYPE_CHECKING:
     from lepton_tasks.sweep_yaml import SweepSource
@@ -32,7 +33,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def resume(arguments: argparse.Namespace) -> int:
     """Go on with a sweep by its name."""
-    from lepton.cli.reading import open_record  # noqa: PLC0415
     from lepton_tasks.sweep_yaml import find_or_read  # noqa: PLC0415
 
     open_record(arguments.name)  # an unknown name is said at once

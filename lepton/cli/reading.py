@@ -14,12 +14,12 @@ from lepton.cli.output import (
     program,
     two_columns,
 )
-from lepton_core.errors import RecordError, UnknownSweepError
+from lepton_core.errors import RecordError
 from lepton_core.fold import SweepState, replay
+from lepton_tasks.sweep_record import SweepRecord, open_record
 
 if TYPE_CHECKING:
     from lepton_core.events import TrialRecord
-    from lepton_tasks.ledger import SweepRecord
     from lepton_tasks.register import Entry
     from lepton_tasks.store import Store
 
@@ -27,32 +27,6 @@ STATUS_KEYS = (
     *("name", "state", "driver", "trials", "failed", "generations", "open", "target"),
     *("driven_s", "best", "proposers", "store", "run_id"),
 )
-
-
-def open_record(name: str) -> SweepRecord:
-    """A sweep's record, for reading.
-
-    Raises:
-        UnknownSweepError: The store has no sweep of that name; names those that it has.
-    """
-    from lepton_tasks import register, store  # noqa: PLC0415  (MLflow takes a second)
-    from lepton_tasks.ledger import SweepRecord  # noqa: PLC0415
-
-    where = store.address()
-    if store.exists(where):
-        opened = store.connect(where)
-        with store.reachable(where.place):
-            entries = register.entries(opened)
-            if name in entries:
-                return SweepRecord(opened, entries[name])
-            known = ", ".join(entries) or "none"
-    else:
-        known = "none; there is no such file yet"
-    raise UnknownSweepError(
-        f"no sweep named {name!r} in {where.place} (there are: {known}).\n"
-        "MLFLOW_TRACKING_URI says which store; unset, it is mlruns/ of the current directory.",
-        name=name,
-    )
 
 
 def status(arguments: argparse.Namespace) -> int:
@@ -154,8 +128,6 @@ def list_(arguments: argparse.Namespace) -> int:
 
 def _listed(opened: Store, entry: Entry) -> dict[str, Any]:
     """A sweep's status; of one whose record was altered, that it was: the others are listed."""
-    from lepton_tasks.ledger import SweepRecord  # noqa: PLC0415
-
     try:
         return _status(SweepRecord(opened, entry))
     except RecordError as error:

@@ -8,13 +8,10 @@ import socket
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
 
 from lepton.cli.output import console, print_json
 from lepton_core.errors import UnknownSweepError
-
-if TYPE_CHECKING:
-    from lepton_tasks.ledger import SweepRecord
+from lepton_tasks.sweep_record import SweepRecord, open_record
 
 TRIED_PORTS = 20
 CANCEL_SECONDS = 90.0
@@ -90,7 +87,6 @@ def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:
 
 def cancel(arguments: argparse.Namespace) -> int:
     """Ask a sweep's driver to stop, and wait until it has."""
-    from lepton.cli.reading import open_record  # noqa: PLC0415
     from lepton_tasks.store import reachable  # noqa: PLC0415
 
     record = open_record(arguments.name)

@@ -7,12 +7,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lepton.cli.output import console, print_json
-from lepton.cli.reading import open_record
 from lepton_core.verification import Divergence, first_divergence
+from lepton_tasks.sweep_record import SweepRecord, open_record
 
 if TYPE_CHECKING:
     from lepton_tasks.audit import Alteration
-    from lepton_tasks.ledger import SweepRecord
 
 ALTERED, DIVERGED = 5, 6
 SHOWN_ALTERATIONS = 20

@@ -14,7 +14,13 @@ import pytest
 from drivers import MARK, await_no_process, wait_until
 from histories import all_runs, assert_sound, counted, full_list, of_kind
 
-from lepton_core.errors import DeclarationError, InputError, ObjectiveError, SweepFileError
+from lepton_core.errors import (
+    DeclarationError,
+    InputError,
+    ObjectiveError,
+    SweepFileError,
+    UnknownSweepError,
+)
 
 
 @pytest.fixture
@@ -83,6 +89,8 @@ def test_a_sweep_may_be_a_path_or_a_dict_and_a_finished_one_is_left_as_it_is(
     nothing = {**first, "ending": "nothing to do"}
     assert flows.sweep(dict(sweep_folder.content)) == nothing
     assert flows.resume("demo") == nothing
+    with pytest.raises(InputError, match="declares the sweep 'other', not 'demo'"):
+        flows.resume("demo", file=sweep_folder.write(name="other"))
     assert full_list(sweep_folder.path) == before
     # Nor does it matter that Prefect carried the work.
     drivers.run(another_folder.path, in_process=True)
@@ -98,10 +106,11 @@ def test_what_is_wrong_is_told_by_the_flow_before_anything_is_recorded(flows, sw
     sweep_folder.write(generation=4, objective="objective.py:gone")
     with pytest.raises(ObjectiveError, match="has no function 'gone'"):
         flows.sweep("sweep.yaml")
-    with pytest.raises(InputError, match="nobody"):
-        flows.resume("nobody")
-    with pytest.raises(InputError, match="declares the sweep 'demo', not 'other'"):
-        flows.resume("other", file="sweep.yaml")
+    sweep_folder.write(objective="objective.py:objective")
+    with pytest.raises(DeclarationError, match="workers: found -1; expected a whole number from 1"):
+        flows.sweep("sweep.yaml", workers=-1)
+    with pytest.raises(UnknownSweepError, match="no sweep named 'demo'"):
+        flows.resume("demo")
     assert [run for run in all_runs(sweep_folder.path) if run.tags.get("lepton.sweep")] == []
 
 
@@ -273,7 +282,7 @@ def test_with_no_prefect_configured_the_flow_brings_its_own_server_and_takes_it_
     os.kill(flow.pid, signal.SIGKILL)
     flow.wait()
     await_no_process(sweep_folder.mark)
-    sweep_folder.write(budget={"trials": 4})
+    sweep_folder.write(budget={"trials": 16})
     again = started(sweep_folder, None)
     assert again.wait(120) == 0
     assert "Completed" in (sweep_folder.path / "flow.out").read_text()

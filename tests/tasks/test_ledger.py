@@ -15,8 +15,9 @@ from lepton_core.fold import evolve, replay
 from lepton_core.plan import plan
 from lepton_tasks import lease, register
 from lepton_tasks.lease import acquire
-from lepton_tasks.ledger import MlflowLedger, SweepRecord
+from lepton_tasks.ledger import MlflowLedger
 from lepton_tasks.seals import seals
+from lepton_tasks.sweep_record import SweepRecord
 from lepton_tasks.sweep_yaml import read
 
 # -- a ledger in this process ------------------------------------------------------------------

@@ -7,8 +7,8 @@ from histories import of_kind
 
 from lepton_core.errors import RecordError
 from lepton_tasks import register
-from lepton_tasks.ledger import SweepRecord
 from lepton_tasks.store import connect
+from lepton_tasks.sweep_record import SweepRecord
 from lepton_tasks.sweep_yaml import from_dict
 
 
