@@ -134,9 +134,7 @@ def suggest(
     seen: Seen,
 ) -> tuple[Candidate, ...]:
     """One candidate a slot, none of which was tried before where the space has others left."""
-    names = allot(
-        state, declaration, generation=generation, first_number=first_number, slots=slots
-    )
+    names = allot(state, declaration, generation=generation, first_number=first_number, slots=slots)
     chosen: dict[int, Candidate] = {
         slot: Candidate(
             params=declaration.start_from[first_number + slot],

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 SUCCESS = 0.2  # the share of children better than their parent at which the step stays
 LEAST_STEP, MOST_STEP = 1e-7, 0.5  # of the unit cube
+MOST_DOUBLINGS = 3  # of the population, restart by restart
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,19 @@ class Individual:
 
 @dataclass(frozen=True, slots=True)
 class GAState:
-    """The population, best first, and the mutation's step in the unit cube."""
+    """The population, and how it fares.
+
+    Attributes:
+        population: Best first.
+        step: The mutation's standard deviation in the unit cube.
+        stale: Own trials since this population's best was found.
+        starts: How often a spent population was left behind.
+    """
 
     population: tuple[Individual, ...] = ()
     step: float = 0.0
+    stale: int = 0
+    starts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +72,9 @@ class GA:
     """The genetic algorithm's settings.
 
     Args:
-        population: How many of the best trials breed.
+        population: How many of the best trials breed at least.
+        patience: Children per individual without a new best, before it starts elsewhere, with twice
+            as many individuals.
         tournament: How many are drawn for the fittest of them to be a parent.
         crossover: The share of children that have two parents.
         ahead: The share of crossovers that step past the fitter parent, away from the other.
@@ -72,6 +84,8 @@ class GA:
     """
 
     population: int = setting(16, 2, 1000)
+    patience: float = setting(6.0, 1.0, 1e6)
+    precision: float = setting(1e-4, 0.0, 0.1)
     tournament: int = setting(6, 1, 1000)
     crossover: float = setting(0.8, 0.0, 1.0)
     ahead: float = setting(0.5, 0.0, 1.0)
@@ -99,9 +113,10 @@ class GA:
 
     def update(self, state: GAState, told: Told) -> GAState:
         """The state after a generation: the best of the old and the new breed from now on."""
+        own = set(told.own(self.name))
         step = state.step
         fitness = {one.number: one.fitness for one in state.population}
-        for i in told.own(self.name):
+        for i in sorted(own):
             parents = told.trials[i].proposal.origin["parents"]
             if parents and parents[0] in fitness:
                 success = told.losses[i] < fitness[parents[0]]
@@ -114,16 +129,30 @@ class GA:
                 genes=tuple(float(u) for u in point),
                 active=told.space.active(trial.proposal.params),
             )
-            for trial, loss, point in zip(told.trials, told.losses, told.points, strict=True)
-            if loss < inf
+            for i, (trial, loss, point) in enumerate(
+                zip(told.trials, told.losses, told.points, strict=True)
+            )
+            # A population that began elsewhere breeds in isolation.
+            if loss < inf and (i in own or not state.starts)
         ]
+        size = self.population * 2 ** min(state.starts, MOST_DOUBLINGS)
+        # Of equals the younger comes first: so a population drifts over a plateau.
         everyone = sorted(
-            (*state.population, *newcomers), key=lambda one: (one.fitness, one.number)
+            (*state.population, *newcomers), key=lambda one: (one.fitness, -one.number)
+        )[:size]
+        better = bool(newcomers) and (
+            not state.population or everyone[0].fitness < state.population[0].fitness
         )
+        stale = 0 if better else state.stale + len(own)
+        genes = np.array([one.genes for one in everyone])
+        spent = len(everyone) == size and float(genes.std(axis=0).max()) < self.precision
+        if spent or stale > self.patience * size:
+            return GAState(step=self.step, starts=state.starts + 1)
         return replace(
             state,
-            population=tuple(everyone[: self.population]),
+            population=tuple(everyone),
             step=min(MOST_STEP, max(LEAST_STEP, step)),
+            stale=stale,
         )
 
 

@@ -94,7 +94,7 @@ class RL:
     """
 
     deviation: float = setting(0.25, 1e-6, 1.0)
-    precision: float = setting(1e-8, 0.0, 0.1)
+    precision: float = setting(1e-5, 0.0, 0.1)
     patience: float = setting(2.0, 0.1, 1e6)
     floor: float = setting(0.1, 0.0, 1.0)
     rate: float = setting(1.0, 0.0, 10.0)
@@ -139,9 +139,7 @@ class RL:
                     loss=None if loss == inf else loss,
                 )
             )
-        start = next(
-            (told.trials[i].proposal.origin.get("start") for i in sorted(own)), None
-        )
+        start = next((told.trials[i].proposal.origin.get("start") for i in sorted(own)), None)
         if start is not None:  # the first actions of a policy that began elsewhere
             state = replace(state, gaussian=round_gaussian(start, self.deviation))
         state = replace(state, batch=(*state.batch, *seen))
@@ -153,8 +151,35 @@ class RL:
         ranked = sorted(state.batch, key=lambda e: inf if e.loss is None else e.loss)
         half = len(ranked) // 2
         # Another's trial teaches where it is good; where it is bad the policy might never have gone.
-        used = [e for i, e in enumerate(ranked) if not e.foreign or (i < half and e.loss is not None)]
-        if len(used) < LEAST_BATCH:
+        used = [
+            e for i, e in enumerate(ranked) if not e.foreign or (i < half and e.loss is not None)
+        ]
+        import os
+
+        F = os.environ.get("FOREIGN", "all")
+        if F == "none":
+            used = [e for e in ranked if not e.foreign]
+        if F.startswith("best"):
+            fb = [e for e in used if e.foreign][: int(F[4:])]
+            used = [e for e in used if not e.foreign or e in fb]
+        if F.startswith("near") and state.gaussian is not None:
+            ax = Axes(state.gaussian)
+            n = len(state.gaussian.mean)
+            R = float(F[4:]) * (n**0.5 + 2 * n / (n + 2))
+            used = [
+                e
+                for e in used
+                if not e.foreign
+                or np.linalg.norm(
+                    ax.whiten(
+                        np.nan_to_num((np.array(e.numbers, dtype=float) - ax.mean) / ax.sigma)
+                    )
+                )
+                <= R
+            ]
+        if F.startswith("first") and state.starts:
+            used = [e for e in ranked if not e.foreign]
+        if len(used) < int(os.environ.get("LB", 4)):
             return state
         gaussian = state.gaussian
         if gaussian is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -27,13 +26,9 @@ class Setting:
 
 def settings_of(kind: Any) -> dict[str, Setting]:
     """The settings of a dataclass or its instance, by name."""
-    return {
-        f.name: Setting(f.name, f.default, *f.metadata["range"])
-        for f in fields(kind)
-        if "range" in f.metadata
-    }
-
-
-def values_of(instance: Any) -> Mapping[str, float]:
-    """What an instance's settings are, by name."""
-    return {name: getattr(instance, name) for name in settings_of(instance)}
+    found: dict[str, Setting] = {}
+    for one in fields(kind):
+        if "range" in one.metadata:
+            default: Any = one.default
+            found[one.name] = Setting(one.name, default, *one.metadata["range"])
+    return found
