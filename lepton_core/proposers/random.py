@@ -6,11 +6,13 @@ https://www.jmlr.org/papers/v13/bergstra12a.html
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lepton_core.canonical import Params
-from lepton_core.proposers.base import Ask, Candidate, Told, draw_unseen
+from lepton_core.declaration import Direction
+from lepton_core.events import TrialRecord
+from lepton_core.proposers.base import Ask, Candidate, draw_unseen
 from lepton_core.rng import rng
 from lepton_core.space import Space
 
@@ -47,7 +49,9 @@ class Random:
         generator = rng(ask.seed, ask.generation, slot, self.name)
         return lambda: ask.space.decode(generator.random(len(ask.space)))
 
-    def update(self, state: RandomState, told: Told) -> RandomState:
+    def update(
+        self, state: RandomState, trials: Sequence[TrialRecord], direction: Direction
+    ) -> RandomState:
         """The same state, whatever happened."""
-        del told  # Unused: there is nothing to learn.
+        del trials, direction  # Unused: there is nothing to learn.
         return state
