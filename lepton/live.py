@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, Progress, TextColumn
 
-from lepton.cli.output import number_text
+from lepton.cli.output import number_text, shares_text
 from lepton_core.declaration import to_loss
+from lepton_core.portfolio import shares
 from lepton_flows.observer import Driving, Observer
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class LiveObserver(Observer):
         self._best: TrialRecord | None = None
         self._started = time.monotonic()
         self._bar: Progress | None = None
+        self._leader: str | None = None
 
     def say(self, message: str) -> None:
         """Print a line, above the bar."""
@@ -88,10 +90,19 @@ class LiveObserver(Observer):
                 )
 
     def sealed(self, state: SweepState) -> None:
-        """A line a generation, where there is no bar."""
-        if self._bar is None and not self.quiet:
+        """A line a generation, where there is no bar; and one when another proposer leads."""
+        if self.quiet:
+            return
+        if self._bar is None:
             generation = len(state.generations) - 1
             self.console.print(f"generation {generation:3d}  {self._text()}")
+        found = shares(state.portfolio, state.declaration)
+        leader = max(found, key=lambda name: found[name])
+        if leader != self._leader and len(set(found.values())) > 1:
+            self._leader = leader
+            self.console.print(
+                f"{leader} earns most; next slots: {shares_text(found)}", style="dim"
+            )
 
     def ended(self) -> None:
         """Take the bar down."""

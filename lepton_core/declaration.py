@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from lepton_core.canonical import Params, Value, canonical_json
@@ -27,10 +27,16 @@ def to_loss(value: float, direction: Direction) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Portfolio:
-    """Who proposes, and whether a judge ranks what they propose."""
+    """Who proposes, and whether a judge ranks what they propose.
+
+    Attributes:
+        settings: What is set of each proposer, and of ``credit``, by name; see
+            `lepton_core.proposers.settings`. What is not set has its default.
+    """
 
     proposers: tuple[str, ...]
     judge: bool = False
+    settings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +71,7 @@ class Declaration:
             "portfolio": {
                 "proposers": list(self.portfolio.proposers),
                 "judge": self.portfolio.judge,
+                "settings": {k: dict(v) for k, v in self.portfolio.settings.items()},
             },
             "start_from": [dict(params) for params in self.start_from],
         }
@@ -84,6 +91,7 @@ class Declaration:
             portfolio=Portfolio(
                 proposers=tuple(record["portfolio"]["proposers"]),
                 judge=record["portfolio"]["judge"],
+                settings=record["portfolio"].get("settings", {}),
             ),
             start_from=tuple(
                 {name: params[name] for name in space if name in params}

@@ -77,6 +77,11 @@ class Float:
         """The greatest k of the grid ``low + k * step``."""
         return math.floor((self.high - self.low) / _set(self.step) + GRID_SLACK)
 
+    @property
+    def cells(self) -> int:
+        """How many values there are, if they can be counted; 0: it is continuous."""
+        return 0 if self.step is None else self._last + 1
+
     @cached_property
     def _written(self) -> tuple[Fraction, Fraction]:
         """The low bound and the step as people write them: 0.1 is a tenth."""
@@ -187,6 +192,11 @@ class Int:
     @property
     def _last(self) -> int:
         return (self.high - self.low) // self._pace
+
+    @property
+    def cells(self) -> int:
+        """How many values there are."""
+        return self._last + 1
 
     def _log_edges(self) -> tuple[float, float]:
         """Where the least and the greatest value's cells end, so that each has its share."""

@@ -78,6 +78,23 @@ class Space:
         return tuple(n for n, d in self.params.items() if not isinstance(d, Fixed))
 
     @cached_property
+    def choices(self) -> Mapping[int, int]:
+        """The dimensions that are choices, each with the number of its choices."""
+        domains = enumerate(self.params[name] for name in self.free)
+        return {j: len(d.choices) for j, d in domains if isinstance(d, Choice)}
+
+    @cached_property
+    def numbers(self) -> tuple[int, ...]:
+        """The dimensions that are numbers: floats and ints."""
+        return tuple(j for j in range(len(self.free)) if j not in self.choices)
+
+    @cached_property
+    def cells(self) -> tuple[int, ...]:
+        """How many values each number has, in the order of `numbers`; 0: it is continuous."""
+        domains = (self.params[self.free[j]] for j in self.numbers)
+        return tuple(d.cells for d in domains if isinstance(d, Float | Int))
+
+    @cached_property
     def _by_dependency(self) -> tuple[str, ...]:
         """All names, parents before the params whose condition asks for them."""
         parents = {name: [parent for parent, _ in d.when] for name, d in self.params.items()}
@@ -119,6 +136,10 @@ class Space:
             if self.is_active(name, found):
                 found[name] = self.params[name].decode(min(1.0, max(0.0, float(at.get(name, 0.0)))))
         return {name: found[name] for name in self.params if name in found}
+
+    def active(self, params: Params) -> tuple[bool, ...]:
+        """Which dimensions are active at these params."""
+        return tuple(name in params for name in self.free)
 
     def encode(self, params: Params) -> NDArray[np.float64]:
         """The ``(d,)`` point of the unit cube that decodes to these params; inactive: 0.5.

@@ -25,7 +25,7 @@ from lepton_core.events import (
 )
 from lepton_core.fold import SweepState, replay
 from lepton_core.plan import plan
-from lepton_core.proposers.base import Ask, Candidate, Proposer, Seen
+from lepton_core.proposers.base import Ask, Candidate, Proposer, Seen, Told
 from lepton_core.rng import rng, trial_seed
 from lepton_core.space import Choice, Domain, Fixed, Float, Int, Space
 
@@ -220,7 +220,7 @@ def play(
             for slot, outcome in enumerate(outcomes)
         )
         played = Played(
-            state=proposer.update(played.state, trials, direction),
+            state=proposer.update(played.state, Told(space, trials, direction)),
             seen=played.seen.and_also(space.key(t.proposal.params) for t in trials),
             generations=(*played.generations, trials),
         )

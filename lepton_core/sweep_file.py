@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 
 from lepton_core.canonical import shown
+from lepton_core.credit import Credit
 from lepton_core.declaration import Budget, Declaration, Portfolio, Settings
 from lepton_core.errors import DeclarationError, SpaceError
 from lepton_core.keys import Path, check_keys, is_mlflow_key
+from lepton_core.portfolio import CREDIT
 from lepton_core.proposers import DEFAULT_PROPOSERS, PROPOSERS
+from lepton_core.proposers.settings import settings_of
 from lepton_core.space import Space
 from lepton_core.space_file import at_path, parse_space
 from lepton_core.values import is_number
@@ -147,30 +150,78 @@ def _budget(declared: Any, path: Path) -> Budget:
 
 
 def _portfolio(declared: Any, recorded: Declaration | None) -> Portfolio:
-    if declared is None:
-        default = Portfolio(proposers=DEFAULT_PROPOSERS)
-        return recorded.portfolio if recorded else default
+    """The portfolio with every setting written out, so that new defaults change no old sweep.
+
+    What the file does not name is the recorded one's, where there is one.
+    """
+    before = recorded.portfolio if recorded else Portfolio(proposers=DEFAULT_PROPOSERS)
     path: Path = ("portfolio",)
-    if not isinstance(declared, Mapping):
+    if declared is None:
+        declared = {}
+    elif not isinstance(declared, Mapping):
         raise DeclarationError(
-            f"found {shown(declared)}; expected such as {{proposers: [sobol]}}", path
+            f"found {shown(declared)}; expected such as {{proposers: [ga, rl]}}", path
         )
-    check_keys(declared, path, needed=(), optional=("proposers", "judge"))
-    names = declared.get("proposers", list(DEFAULT_PROPOSERS))
-    allowed = f"expected a list of at least one of {', '.join(PROPOSERS)}"
-    if not isinstance(names, list | tuple) or not names:
-        raise DeclarationError(f"found {shown(names)}; {allowed}", (*path, "proposers"))
-    for i, name in enumerate(names):
-        if not isinstance(name, str) or name not in PROPOSERS:
-            raise DeclarationError(f"found {shown(name)}; {allowed}", (*path, "proposers", i))
-        if name in names[:i]:
-            raise DeclarationError(f"{shown(name)} is listed twice", (*path, "proposers", i))
+    check_keys(declared, path, needed=(), optional=("proposers", "judge", CREDIT, *PROPOSERS))
+    names = _proposers(declared.get("proposers", list(before.proposers)), (*path, "proposers"))
     judge = declared.get("judge", False)
     if judge is not False:
         raise DeclarationError(
             f"found {shown(judge)}; this release has no judge yet, expected false", (*path, "judge")
         )
-    return Portfolio(proposers=tuple(names))
+    kinds: dict[str, Any] = {CREDIT: Credit}
+    kinds |= {name: PROPOSERS[name] for name in names if settings_of(PROPOSERS[name])}
+    for name in declared:
+        if name not in (*kinds, "proposers", "judge"):
+            problem = "is no proposer of this sweep" if name not in names else "has no settings"
+            raise DeclarationError(f"{name} {problem}; take it out", (*path, name))
+    return Portfolio(
+        proposers=names,
+        settings={
+            name: _settings(kind, declared.get(name), before.settings.get(name, {}), (*path, name))
+            for name, kind in kinds.items()
+        },
+    )
+
+
+def _proposers(names: Any, path: Path) -> tuple[str, ...]:
+    allowed = f"expected a list of at least one of {', '.join(PROPOSERS)}"
+    if not isinstance(names, list | tuple) or not names:
+        raise DeclarationError(f"found {shown(names)}; {allowed}", path)
+    for i, name in enumerate(names):
+        if not isinstance(name, str) or name not in PROPOSERS:
+            raise DeclarationError(f"found {shown(name)}; {allowed}", (*path, i))
+        if name in names[:i]:
+            raise DeclarationError(f"{shown(name)} is listed twice", (*path, i))
+    return tuple(names)
+
+
+def _settings(
+    kind: Any, declared: Any, before: Mapping[str, float], path: Path
+) -> dict[str, float]:
+    """All settings of one kind: as declared, as recorded, or the default."""
+    known = settings_of(kind)
+    if declared is None:
+        declared = {}
+    elif not isinstance(declared, Mapping):
+        raise DeclarationError(
+            f"found {shown(declared)}; expected a mapping of {', '.join(known)}", path
+        )
+    check_keys(declared, path, needed=(), optional=tuple(known))
+    values: dict[str, float] = {}
+    for name, one in known.items():
+        value = declared.get(name, before.get(name, one.default))
+        if isinstance(one.default, int):
+            values[name] = _whole(value, (*path, name), int(one.low), int(one.high))
+        elif is_number(value) and one.low <= value <= one.high:
+            values[name] = float(value)
+        else:
+            raise DeclarationError(
+                f"found {shown(value)}; expected a number from {one.low} to {one.high}",
+                (*path, name),
+                found=value,
+            )
+    return values
 
 
 def _start_from(declared: Any, space: Space) -> tuple[dict[str, Any], ...]:

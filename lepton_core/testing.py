@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from lepton_core.canonical import canonical_json
 from lepton_core.declaration import Direction
 from lepton_core.events import TrialRecord
-from lepton_core.proposers.base import Candidate, Proposer
+from lepton_core.proposers.base import Candidate, Proposer, Told
 from lepton_core.space import Space
 from lepton_core.strategies import (
     DIRECTIONS,
@@ -130,7 +130,7 @@ class ProposerContract:
                 for rank, trial in enumerate(finishing)
             }
             in_slots = tuple(sealed[slot] for slot in range(len(trials)))
-            state = proposer.update(state, in_slots, "minimize")
+            state = proposer.update(state, Told(space, in_slots))
         assert self._next(replace(played, state=state), space) == self._next(played, space)
 
     @LAW

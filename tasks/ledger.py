@@ -22,6 +22,7 @@ from lepton_core.events import (
     TrialRecord,
 )
 from lepton_core.fold import SweepState
+from lepton_core.portfolio import shares
 from lepton_tasks import records
 from lepton_tasks.attempts import (
     UNFINISHED,
@@ -214,7 +215,14 @@ class MlflowLedger:
             self._flying.discard(run_id)
 
     def _kill(self, run_id: str, reason: str) -> None:
-        self.client.set_tag(run_id, records.KILLED, reason)
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415  (costs a second)
+
+        try:
+            self.client.set_tag(run_id, records.KILLED, reason)
+        except MlflowException:
+            # A driver that lost its lease may mark the same run at the same moment, and of two
+            # first writes of a tag the store refuses one; a second write is an update.
+            self.client.set_tag(run_id, records.KILLED, reason)
         self.client.set_terminated(run_id, "KILLED")
 
     def keep_output(self, run_id: str, output: Path) -> None:
@@ -245,16 +253,24 @@ class MlflowLedger:
                 write_once(self.client, ledger, f"{key}/{number:04d}", part)
             write_once(self.client, ledger, key, header)
             self._head, self._runs = chained, {}
-            self._show_best(state)
+            self._show_curves(state)
 
-    def _show_best(self, state: SweepState) -> None:
-        """The parent run's curve, for people: a point where the best changed."""
+    def _show_curves(self, state: SweepState) -> None:
+        """The parent run's curves, for people: where the best changed, and the members' shares."""
+        from mlflow.entities import Metric  # noqa: PLC0415  (costs a second)
+
+        points = {}
+        found = shares(state.portfolio, self.declaration)
+        if len(found) > 1:
+            points = {f"share_{name}": share for name, share in found.items()}
         best = state.best
-        if best is None or best.value is None or best.proposal.number == self._shown:
-            return
-        name = f"best_{self.declaration.metric}"
-        self.client.log_metric(self._parent, name, best.value, milliseconds(), state.trials_done)
-        self._shown = best.proposal.number
+        if best is not None and best.value is not None and best.proposal.number != self._shown:
+            points[f"best_{self.declaration.metric}"] = best.value
+            self._shown = best.proposal.number
+        now, step = milliseconds(), state.trials_done
+        metrics = [Metric(name, value, now, step) for name, value in points.items()]
+        if metrics:
+            self.client.log_batch(self._parent, metrics=metrics)
 
     def end(self, status: str) -> None:
         """Leave: whatever was under way is KILLED, the parent shows how it ended."""

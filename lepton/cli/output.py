@@ -80,6 +80,17 @@ def best_text(best: Mapping[str, Any]) -> str:
     return f"{number_text(best['value'])}  (trial {best['number']}, {best['proposer']})"
 
 
+def shares_text(shares: Mapping[str, float]) -> str:
+    """Who gets which share of the next slots, for people, the largest first.
+
+    Example:
+        >>> shares_text({"ga": 0.25, "rl": 0.75})
+        'rl 75 %, ga 25 %'
+    """
+    ordered = sorted(shares.items(), key=lambda one: -one[1])
+    return ", ".join(f"{name} {share:.0%}".replace("%", " %") for name, share in ordered)
+
+
 def param_rows(params: Mapping[str, Any]) -> dict[str, str]:
     """Params for people, as rows below a best trial."""
     return {f"  {name}": param_text(value) for name, value in params.items()}

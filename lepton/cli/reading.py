@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from lepton.cli.output import (
@@ -12,10 +13,12 @@ from lepton.cli.output import (
     param_rows,
     print_json,
     program,
+    shares_text,
     two_columns,
 )
 from lepton_core.errors import RecordError
 from lepton_core.fold import SweepState, replay
+from lepton_core.portfolio import shares
 from lepton_tasks.sweep_record import SweepRecord, open_record
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
 STATUS_KEYS = (
     *("name", "state", "driver", "trials", "failed", "generations", "open", "target"),
-    *("driven_s", "best", "proposers", "store", "run_id"),
+    *("driven_s", "best", "proposers", "shares", "store", "run_id"),
 )
 
 
@@ -48,6 +51,7 @@ def status(arguments: argparse.Namespace) -> int:
         "generation": f"{content['generations']} sealed, {content['open']} trials of the next done",
         "best": "none yet" if best is None else best_text(best),
         "proposed by": ", ".join(f"{n} {c}" for n, c in content["proposers"].items()) or "-",
+        "next slots": shares_text(content["shares"]),
         "history": content["store"],
     }
     console().print(two_columns(rows))
@@ -62,10 +66,7 @@ def _status(record: SweepRecord) -> dict[str, Any]:
     held = holder(record.params, record.tags)
     driven = is_driven(record.params, record.tags)
     slots = open_slots(record.attempts(len(state.generations)), record.head)
-    proposers: dict[str, int] = {}
-    for trial in state.trials:
-        name = trial.proposal.proposer
-        proposers[name] = proposers.get(name, 0) + 1
+    counts = Counter(trial.proposal.proposer for trial in state.trials)
     budget = state.settings.budget if state.settings else None
     at_target = budget is not None and _at_target(state)
     return {
@@ -82,7 +83,8 @@ def _status(record: SweepRecord) -> dict[str, Any]:
         },
         "driven_s": state.driven_s,
         "best": _best(state.best),
-        "proposers": proposers,
+        "proposers": dict(counts),
+        "shares": shares(state.portfolio, state.declaration),
         "store": record.store.address.place,
         "run_id": record.parent,
     }

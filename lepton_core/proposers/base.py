@@ -8,16 +8,23 @@ The laws are in `lepton_core.testing.ProposerContract`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from functools import cached_property
+from math import inf
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from lepton_core.canonical import Params
-from lepton_core.declaration import Direction
+from lepton_core.declaration import Direction, to_loss
 from lepton_core.events import TrialRecord
 from lepton_core.space import Space
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 State = TypeVar("State")
+Point = tuple[float, ...]
 
 MAX_REDRAWS = 64
 """How often a proposer looks for a point that was not tried before it repeats one."""
@@ -67,6 +74,36 @@ class Ask:
     seen: Seen = field(default_factory=Seen)
 
 
+@dataclass(frozen=True)
+class Told:
+    """A sealed generation, as every proposer is told of it: all its trials, failed ones too.
+
+    Attributes:
+        trials: In the order of slots, whoever proposed them.
+    """
+
+    space: Space
+    trials: tuple[TrialRecord, ...]
+    direction: Direction = "minimize"
+
+    @cached_property
+    def losses(self) -> tuple[float, ...]:
+        """What is minimised, trial by trial; infinite for a failure."""
+        return tuple(
+            inf if trial.value is None else to_loss(trial.value, self.direction)
+            for trial in self.trials
+        )
+
+    @cached_property
+    def points(self) -> tuple[NDArray[np.float64], ...]:
+        """The ``(d,)`` points of the unit cube, trial by trial."""
+        return tuple(self.space.encode(trial.proposal.params) for trial in self.trials)
+
+    def own(self, name: str) -> tuple[int, ...]:
+        """The indices of the trials that a proposer proposed."""
+        return tuple(i for i, t in enumerate(self.trials) if t.proposal.proposer == name)
+
+
 class Proposer(Protocol[State]):
     """A search algorithm as functions from state to state."""
 
@@ -83,8 +120,8 @@ class Proposer(Protocol[State]):
         """One candidate for each of the asked slots, in their order."""
         ...
 
-    def update(self, state: State, trials: Sequence[TrialRecord], direction: Direction) -> State:
-        """The state after a sealed generation: all its trials, anyone's, failed ones too."""
+    def update(self, state: State, told: Told) -> State:
+        """The state after a sealed generation."""
         ...
 
 

@@ -6,13 +6,11 @@ https://www.jmlr.org/papers/v13/bergstra12a.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from lepton_core.canonical import Params
-from lepton_core.declaration import Direction
-from lepton_core.events import TrialRecord
-from lepton_core.proposers.base import Ask, Candidate, draw_unseen
+from lepton_core.proposers.base import Ask, Candidate, Told, draw_unseen
 from lepton_core.rng import rng
 from lepton_core.space import Space
 
@@ -49,9 +47,7 @@ class Random:
         generator = rng(ask.seed, ask.generation, slot, self.name)
         return lambda: ask.space.decode(generator.random(len(ask.space)))
 
-    def update(
-        self, state: RandomState, trials: Sequence[TrialRecord], direction: Direction
-    ) -> RandomState:
+    def update(self, state: RandomState, told: Told) -> RandomState:
         """The same state, whatever happened."""
-        del trials, direction  # Unused: there is nothing to learn.
+        del told  # Unused: there is nothing to learn.
         return state

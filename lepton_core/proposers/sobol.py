@@ -7,13 +7,10 @@ I. M. Sobol', "On the distribution of points in a cube and the approximate evalu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lepton_core.canonical import Params
-from lepton_core.declaration import Direction
-from lepton_core.events import TrialRecord
-from lepton_core.proposers.base import Ask, Candidate, draw_unseen
+from lepton_core.proposers.base import Ask, Candidate, Told, draw_unseen
 from lepton_core.rng import rng
 from lepton_core.space import Space
 
@@ -56,10 +53,7 @@ class Sobol:
             candidates.append(Candidate(params=params, proposer=self.name, origin={"index": index}))
         return tuple(candidates)
 
-    def update(
-        self, state: SobolState, trials: Sequence[TrialRecord], direction: Direction
-    ) -> SobolState:
+    def update(self, state: SobolState, told: Told) -> SobolState:
         """The state after a generation: past the last index that was used."""
-        del direction  # Unused: the sequence does not learn.
-        used = [t.proposal.origin["index"] for t in trials if t.proposal.proposer == self.name]
+        used = [told.trials[i].proposal.origin["index"] for i in told.own(self.name)]
         return SobolState(max([state.next_index, *(index + 1 for index in used)]))

@@ -75,7 +75,7 @@ def test_verify_tells_a_search_that_changed_from_a_history_that_was_altered(
                 ),
             )
 
-    monkeypatch.setitem(PROPOSERS, "random", Changed())
+    monkeypatch.setitem(PROPOSERS, "random", Changed)
     code, answer = lepton_json("verify", "demo")
     assert (code, answer["intact"], answer["same_proposals"]) == (6, True, False)
     assert answer["divergence"]["generation"] == 1

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from lepton_core import portfolio
 from lepton_core.declaration import Declaration, Portfolio
 from lepton_core.errors import RecordError
-from lepton_core.fold import replay
+from lepton_core.events import Failure
+from lepton_core.fold import evolve, replay
 from lepton_core.plan import plan
 from lepton_core.proposers import DEFAULT_PROPOSERS, PROPOSERS
 from lepton_core.space import Choice, Float, Int, Space
-from lepton_core.strategies import large_spaces, sweep_events, sweeps
+from lepton_core.strategies import large_spaces, sealed, sweep_events, sweeps
 
 DECLARED = Declaration(
     name="demo",
@@ -24,20 +25,29 @@ STARTS = tuple({"x": k / 8, "y": 0.5} for k in range(6))
 STARTED = replace(DECLARED, start_from=STARTS)
 
 
+FAILED = Failure(kind="exception", reason="as the test asked")
+
+
 def proposers_of(declared, sizes):
-    """Who proposes in each slot of generations of these sizes."""
+    """Who proposes in each slot of generations of these sizes, while nobody earns anything."""
     return [
         [t.proposal.proposer for t in trials]
-        for trials in replay(sweep_events(declared, [[1.0] * size for size in sizes])).generations
+        for trials in replay(sweep_events(declared, [[FAILED] * n for n in sizes])).generations
     ]
 
 
-def test_a_sweep_opens_with_sobol_and_then_the_members_take_turns():
+def test_a_sweep_opens_with_sobol_and_then_members_that_earned_nothing_take_turns():
     assert proposers_of(DECLARED, [4, 4, 3, 3]) == [
         ["sobol"] * 4,
         ["random", "sobol", "random", "sobol"],
         ["random", "sobol", "random"],
         ["sobol", "random", "sobol"],
+    ]
+    assert proposers_of(replace(DECLARED, generation=1), [1, 1, 1, 1]) == [
+        ["sobol"],
+        ["random"],
+        ["sobol"],
+        ["random"],
     ]
 
 
@@ -59,15 +69,21 @@ def test_an_opener_who_is_no_member_does_not_come_back():
     assert list(replay(sweep_events(alone, [])).portfolio.members) == ["sobol", "random"]
 
 
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=8))
-def test_each_member_gets_an_equal_share_whatever_the_sizes(sizes):
-    number, counts = 0, Counter(random=0, sobol=0)
-    for generation, slots in enumerate(sizes, start=1):
-        counts.update(
-            portfolio.allot(DECLARED, generation=generation, first_number=number, slots=slots)
-        )
-        number += slots
-    assert abs(counts["random"] - counts["sobol"]) <= 1
+@given(sweeps(large_spaces()), st.lists(st.integers(1, 9), min_size=1, max_size=8))
+def test_each_member_gets_its_share_of_the_slots_whatever_the_sizes(events, sizes):
+    state = replay(events)
+    members = state.declaration.portfolio.proposers
+    due, had, opened = Counter(), Counter(), 1 + len(state.declaration.start_from)
+    for size in sizes:
+        shared = len(state.generations) > 0 and state.trials_done >= opened
+        shares = portfolio.shares(state.portfolio, state.declaration)
+        event = sealed(state, [float(k % 3) for k in range(size)])
+        if shared:
+            due.update({name: share * size for name, share in shares.items()})
+            had.update(t.proposal.proposer for t in event.trials)
+        state = evolve(state, event)
+    # In both directions one slot at most, beside what a member was owed before.
+    assert all(abs(due[name] - had[name]) < 2 for name in members)
 
 
 @given(sweeps(large_spaces()), st.integers(1, 12))
@@ -117,6 +133,14 @@ def test_a_proposer_of_a_newer_version_is_refused_in_words():
         replay(sweep_events(newer, []))
 
 
+def test_a_setting_of_a_newer_version_is_refused_in_words():
+    newer = replace(
+        DECLARED, portfolio=Portfolio(proposers=("ga",), settings={"ga": {"magic": 1.0}})
+    )
+    with pytest.raises(RecordError, match=r"sets magic of ga, which this Lepton .*Upgrade"):
+        replay(sweep_events(newer, []))
+
+
 def test_every_proposer_is_known_by_its_own_name():
-    assert all(proposer.name == name for name, proposer in PROPOSERS.items())
+    assert all(kind().name == name for name, kind in PROPOSERS.items())
     assert set(DEFAULT_PROPOSERS) <= set(PROPOSERS)

@@ -6,9 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lepton_core.canonical import shown
-from lepton_core.declaration import Budget, Portfolio
+from lepton_core.credit import Credit
+from lepton_core.declaration import Budget
 from lepton_core.errors import DeclarationError
-from lepton_core.proposers import DEFAULT_PROPOSERS
+from lepton_core.proposers import DEFAULT_PROPOSERS, PROPOSERS
+from lepton_core.proposers.ga import GA
+from lepton_core.proposers.settings import settings_of
 from lepton_core.space_file import parse_space
 from lepton_core.sweep_file import parse_sweep
 
@@ -30,7 +33,12 @@ FULL = {
     "seed": 7,
     "timeout": 300,
     "start_from": [{"lr": 0.1, "depth": 6, "booster": "gbtree"}],
-    "portfolio": {"proposers": ["random"], "judge": False},
+    "portfolio": {
+        "proposers": ["ga", "random"],
+        "judge": False,
+        "ga": {"population": 20, "step": 0.2},
+        "credit": {"floor": 0.1},
+    },
     "nightly": {"trials": 40, "hours": 2},
 }
 LEAST = {key: FULL[key] for key in ("name", "objective", "space", "budget")}
@@ -54,7 +62,9 @@ def test_a_full_file_says_everything():
     assert (declared.name, declared.seed, declared.generation) == ("churn-xgb", 7, 4)
     assert (declared.metric, declared.direction) == ("val/loss", "maximize")
     assert declared.space == parse_space(FULL["space"])
-    assert declared.portfolio == Portfolio(proposers=("random",))
+    assert declared.portfolio.proposers == ("ga", "random")
+    assert GA(**declared.portfolio.settings["ga"]) == GA(population=20, step=0.2)
+    assert Credit(**declared.portfolio.settings["credit"]) == Credit(floor=0.1)
     assert declared.start_from == (
         {"lr": 0.1, "depth": 6, "booster": "gbtree", "kind": "binary:logistic"},
     )
@@ -67,16 +77,26 @@ def test_the_least_file_has_defaults():
     declared, driven = parse_sweep(LEAST)
     assert (declared.seed, declared.generation, declared.metric) == (0, 8, "loss")
     assert declared.direction == "minimize"
-    assert declared.portfolio == Portfolio(proposers=DEFAULT_PROPOSERS)
+    assert declared.portfolio.proposers == DEFAULT_PROPOSERS
     assert declared.start_from == ()
     assert (driven.workers, driven.timeout, driven.nightly) == (1, None, None)
 
 
-def test_a_recorded_sweep_keeps_its_portfolio_unless_the_file_names_one():
+def test_every_setting_is_written_out_so_that_a_new_default_changes_no_old_sweep():
+    portfolio = parse_sweep(LEAST)[0].portfolio
+    assert set(portfolio.settings) == {"credit", "ga", "pso", "rl"}
+    for name, settings_ in portfolio.settings.items():
+        assert set(settings_) == set(settings_of({"credit": Credit, **PROPOSERS}[name]))
+
+
+def test_a_recorded_sweep_keeps_of_its_portfolio_what_the_file_does_not_name():
     recorded, _ = parse_sweep(FULL)
     assert parse_sweep(LEAST, recorded=recorded)[0].portfolio == recorded.portfolio
-    named = {**LEAST, "portfolio": {"judge": False}}
-    assert parse_sweep(named, recorded=recorded)[0].portfolio.proposers == DEFAULT_PROPOSERS
+    named = {**LEAST, "portfolio": {"ga": {"step": 0.3}}}
+    after = parse_sweep(named, recorded=recorded)[0].portfolio
+    assert after.proposers == recorded.portfolio.proposers
+    assert after.settings["ga"] == {**recorded.portfolio.settings["ga"], "step": 0.3}
+    assert after.settings["credit"] == recorded.portfolio.settings["credit"]
 
 
 def test_numpy_ints_are_whole_numbers_too():
@@ -151,6 +171,13 @@ LR = ("space", "lr")
         (("portfolio", "proposers"), [["random"]], r"^portfolio.proposers\[0\]: found"),
         (("portfolio", "proposers"), ["random", "random"], r"^portfolio.proposers\[1\]: .*twice"),
         (("portfolio", "judge"), True, "^portfolio.judge: found True; this release has no judge"),
+        (("portfolio", "ga"), 3, "^portfolio.ga: found 3; expected a mapping of population, "),
+        (("portfolio", "pso"), {}, "^portfolio.pso: pso is no proposer of this sweep"),
+        (("portfolio", "random"), {}, "^portfolio.random: random has no settings; take it out"),
+        (("portfolio", "ga", "step"), 0, r"^portfolio.ga.step: found 0; .* from 1e-06 to 1"),
+        (("portfolio", "ga", "population"), 2.5, "^portfolio.ga.population: found 2.5; .* whole"),
+        (("portfolio", "ga", "populatoin"), 9, "^portfolio.ga.populatoin: .*mean 'population'"),
+        (("portfolio", "credit", "floor"), "x", "^portfolio.credit.floor: found 'x'; .* number"),
         (("portfolio", "judg"), True, "^portfolio.judg: unknown key; did you mean 'judge'"),
         (S, [], r"^space: found \[\]; expected a mapping of param names"),
         (S, {}, "^space: found"),

@@ -27,8 +27,8 @@ class Good(Random):
     def init(self, space):
         return Learned()
 
-    def update(self, state, trials, direction):
-        return replace(state, total=state.total + len(trials))
+    def update(self, state, told):
+        return replace(state, total=state.total + len(told.trials))
 
     def of(self, params):
         return Candidate(params=params, proposer=self.name)
@@ -82,23 +82,23 @@ class NumpyOrigin(Good):
 class Shared(Good):
     """Learns into a state that others hold too."""
 
-    def update(self, state, trials, direction):
-        state.notes.extend(t.proposal.number for t in trials)
+    def update(self, state, told):
+        state.notes.extend(t.proposal.number for t in told.trials)
         return state
 
 
 class Clocked(Good):
     """Learns from how long trials took."""
 
-    def update(self, state, trials, direction):
-        return replace(state, total=state.total + sum(t.duration_s for t in trials))
+    def update(self, state, told):
+        return replace(state, total=state.total + sum(t.duration_s for t in told.trials))
 
 
 class Averaging(Good):
     """Does not think of failures: NaN."""
 
-    def update(self, state, trials, direction):
-        usable = [t.value for t in trials if t.value is not None]
+    def update(self, state, told):
+        usable = [t.value for t in told.trials if t.value is not None]
         with np.errstate(all="ignore"):
             return replace(state, total=float(np.array(sum(usable)) / np.array(float(len(usable)))))
 
@@ -106,8 +106,8 @@ class Averaging(Good):
 class Scaling(Good):
     """Divides by the spread of the losses."""
 
-    def update(self, state, trials, direction):
-        usable = [t.value for t in trials if t.value is not None]
+    def update(self, state, told):
+        usable = [t.value for t in told.trials if t.value is not None]
         if not usable:
             return state
         return replace(state, total=1 / (max(usable) - min(usable)))

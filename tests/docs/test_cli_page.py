@@ -16,7 +16,7 @@ from lepton_core.proposers import PROPOSERS
 from lepton_core.proposers.sobol import Sobol
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
-MAPS = ("params", "proposers", "versions")  # of names that are not ours
+MAPS = ("params", "proposers", "shares", "versions")  # of names that are not ours
 ALTERED, DIVERGED = 5, 6
 
 
@@ -113,7 +113,7 @@ def test_the_keys_of_commands_on_sweeps(sweep_folder, told, store, monkeypatch, 
             return super().suggest(type(state)(next_index=state.next_index + 1), ask)
 
     with monkeypatch.context() as patched:
-        patched.setitem(PROPOSERS, "sobol", Changed())
+        patched.setitem(PROPOSERS, "sobol", Changed)
         code, diverged = told("verify", "demo")
     assert (code, {k for k in diverged if k.startswith("divergence.")}) == (
         DIVERGED,

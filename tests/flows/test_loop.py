@@ -187,11 +187,16 @@ def test_asked_to_stop_now_the_running_trial_is_cancelled_and_issued_again():
         if proposal.number == 2:
             stop.now("stopped by SIGTERM")
             raise CancelledError
+        return same(proposal)
+
+    def same(proposal):
         return Outcome(value=1.0)
 
     assert go(ledger, Evaluates(cancelled), stop=stop).trials_done == 0
     assert ledger.runs["2.0"][2] == "cancelled: stopped by SIGTERM"
-    assert proposals(go(ledger)) == proposals(go(Memory(declared())))
+    assert proposals(go(ledger, Evaluates(same))) == proposals(
+        go(Memory(declared()), Evaluates(same))
+    )
     assert ledger.runs["2.1"][2] == "finished"
 
 
