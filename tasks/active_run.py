@@ -38,6 +38,24 @@ def active_run(run_id: str | None, experiment_id: str | None) -> Iterator[None]:
             _pop(run_id)
 
 
+def next_steps(run_id: str | None, names: Sequence[str]) -> dict[str, int]:
+    """The step after the last one of each metric that the objective itself logged on a run.
+
+    A name that it did not log is left out. An objective that never imported MLflow logged none.
+    """
+    if run_id is None or "mlflow" not in sys.modules:
+        return {}
+    from mlflow import MlflowClient  # noqa: PLC0415
+
+    client = MlflowClient()
+    logged = client.get_run(run_id).data.metrics
+    return {
+        name: 1 + max(point.step for point in client.get_metric_history(run_id, name))
+        for name in names
+        if name in logged
+    }
+
+
 def _stack() -> list[Any]:
     from mlflow.tracking import fluent  # noqa: PLC0415
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from lepton_tasks.attempts import (
     trial_condition,
 )
 from lepton_tasks.lease import Lease
+from lepton_tasks.objective import Outcome
 from lepton_tasks.seals import seal_key, seal_texts
 from lepton_tasks.sweep_record import PARENT, SweepRecord
 from lepton_tasks.write_once import write_once
@@ -187,22 +188,31 @@ class MlflowLedger:
             self.client.log_batch(run_id, params=_params(self.declaration, proposal))
         return run_id
 
-    def finish(self, run_id: str, record: TrialRecord, metrics: Mapping[str, float]) -> None:
+    def finish(self, run_id: str, record: TrialRecord, outcome: Outcome) -> None:
         """Record an attempt's result, which then counts."""
-        from mlflow.entities import Metric, RunTag  # noqa: PLC0415  (costs a second)
+        from mlflow.entities import (  # noqa: PLC0415  (costs a second)
+            LifecycleStage,
+            Metric,
+            RunTag,
+        )
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
         now = milliseconds()
         with self._lock:
             self.lease.check()
-            values = {**metrics}
+            values = {**outcome.metrics}
             if record.value is not None:
                 values[self.declaration.metric] = record.value
+            metrics = [Metric(n, v, now, outcome.steps.get(n, 0)) for n, v in values.items()]
+            tags = [RunTag(records.RESULT, records.outcome_text(record, self.lease.epoch))]
             # The store writes metrics before tags: with a result record, its metrics are there.
-            self.client.log_batch(
-                run_id,
-                metrics=[Metric(name, value, now, 0) for name, value in values.items()],
-                tags=[RunTag(records.RESULT, records.outcome_text(record, self.lease.epoch))],
-            )
+            try:
+                self.client.log_batch(run_id, metrics=metrics, tags=tags)
+            except MlflowException:
+                if self.client.get_run(run_id).info.lifecycle_stage != LifecycleStage.DELETED:
+                    raise
+                self.client.restore_run(run_id)  # the objective deleted its own run
+                self.client.log_batch(run_id, metrics=metrics, tags=tags)
             self.client.set_terminated(run_id, _status(record), end_time=now)
             self._runs[record.proposal.slot] = run_id
             self._flying.discard(run_id)

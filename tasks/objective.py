@@ -33,11 +33,14 @@ class Outcome:
     Attributes:
         value: The metric in the user's own sign, finite.
         metrics: The other metrics, by name; NaN and infinities may be among them.
+        steps: The step at which a metric goes on, where the objective logged it under the same
+            name on the way; MLflow takes the metric of the highest step for a run's value.
     """
 
     value: float | None = None
     failure: Failure | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    steps: Mapping[str, int] = field(default_factory=dict)
 
 
 def source_file(reference: str, folder: Path) -> Path | None:

@@ -216,6 +216,7 @@ class WorkerPool:
             value=answer["value"],
             failure=Failure(**failure) if failure else None,
             metrics=answer["metrics"],
+            steps=answer["steps"],
         )
         return outcome, answer["duration_s"]
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import socket
 import sqlite3
+import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +26,7 @@ DATABASE = "mlflow.db"
 TRIALS_EXPERIMENT = "lepton"
 LEDGER_EXPERIMENT = "lepton-ledger"
 PROBE_SECONDS = 5.0
+UNFINISHED, UNFINISHED_SECONDS = ".new-", 600.0  # a database in the making, and when it is given up
 QUIET = {
     # Cut values would be wrong values: let the store refuse them instead.
     "MLFLOW_TRUNCATE_LONG_VALUES": "false",
@@ -210,9 +214,28 @@ def _probe(where: Address) -> None:
 
 
 def _prepare(folder: Path) -> None:
+    """Make the embedded store's folder and database, whole or not at all.
+
+    MLflow makes its tables one by one. Killed among them it would leave a database that no MLflow
+    opens again, so they are made in a file beside it, which becomes the database at one stroke.
+    """
     (folder / "artifacts").mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):
         raise PermissionError(f"{folder} cannot be written")
+    for left in folder.glob(f"{UNFINISHED}*"):  # by a driver that was killed just here
+        if time.time() - left.stat().st_mtime > UNFINISHED_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
+    if (folder / DATABASE).exists():
+        return
+    from mlflow import MlflowClient  # noqa: PLC0415  (costs more than a second)
+
+    with tempfile.TemporaryDirectory(
+        prefix=UNFINISHED, dir=folder, ignore_cleanup_errors=True
+    ) as new:
+        database = Path(new, DATABASE)
+        MlflowClient(f"sqlite:///{database}").search_experiments(max_results=1)
+        with suppress(FileExistsError):  # another driver was faster
+            os.link(database, folder / DATABASE)
 
 
 def _write_ahead(database: Path) -> None:

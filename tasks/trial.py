@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -22,8 +21,8 @@ class TrialLedger(Protocol):
         """Record a proposal before it is evaluated; returns the run's id."""
         ...
 
-    def finish(self, run_id: str, record: TrialRecord, metrics: Mapping[str, float]) -> None:
-        """Record an attempt's result."""
+    def finish(self, run_id: str, record: TrialRecord, outcome: Outcome) -> None:
+        """Record an attempt's result, which came of this outcome."""
         ...
 
     def kill(self, run_id: str, reason: str) -> None:
@@ -133,6 +132,6 @@ def run_slot(
             failure=outcome.failure,
             duration_s=duration,
         )
-        ledger.finish(run_id, record, outcome.metrics)
+        ledger.finish(run_id, record, outcome)
         return record
     return None

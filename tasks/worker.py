@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from lepton_core.errors import ObjectiveError
 from lepton_core.trial import Trial
-from lepton_tasks.active_run import active_run
+from lepton_tasks.active_run import active_run, next_steps
 from lepton_tasks.channel import Channel, ChannelClosedError
 from lepton_tasks.objective import Objective, call, load
 
@@ -60,11 +60,16 @@ def _evaluate(
     message: dict[str, Any], objective: Objective, experiment_id: str | None
 ) -> dict[str, Any]:
     trial = Trial(message["params"], seed=message["seed"], number=message["number"])
+    home = os.getpid()
     with _output_to(Path(message["output"])), active_run(message["run_id"], experiment_id):
         started = time.perf_counter()
         outcome = call(objective, trial, message["metric"])
         duration = time.perf_counter() - started
-    return {**asdict(outcome), "duration_s": duration}
+        if os.getpid() != home:  # a child that the objective forked and let return: not ours
+            sys.stdout.flush()
+            os._exit(0)
+        steps = next_steps(message["run_id"], [message["metric"], *outcome.metrics])
+    return {**asdict(outcome), "steps": steps, "duration_s": duration}
 
 
 @contextmanager

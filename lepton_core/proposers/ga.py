@@ -88,7 +88,7 @@ class GA:
     precision: float = setting(1e-5, 0.0, 0.1)
     tournament: int = setting(6, 1, 1000)
     crossover: float = setting(0.8, 0.0, 1.0)
-    ahead: float = setting(0.5, 0.0, 1.0)
+    ahead: float = setting(0.3, 0.0, 1.0)
     spread: float = setting(1.0, 0.0, 100.0)
     step: float = setting(0.15, 1e-6, 1.0)
     adaptation: float = setting(0.3, 0.0, 2.0)

@@ -51,10 +51,15 @@ class Particle:
 
 @dataclass(frozen=True, slots=True)
 class PSOState:
-    """The swarm, and whose turn it is."""
+    """The swarm, and whose turn it is.
+
+    Attributes:
+        starts: How often a spent swarm was left behind.
+    """
 
     swarm: tuple[Particle, ...] = ()
     turn: int = 0
+    starts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ class PSO:
     max_velocity: float = setting(0.3, 1e-3, 1.0)
     neighbours: int = setting(2, 1, 1000)
     redraw: float = setting(0.05, 0.0, 1.0)
+    precision: float = setting(1e-5, 0.0, 0.1)
     name: str = "pso"
 
     def init(self, space: Space) -> PSOState:
@@ -103,10 +109,14 @@ class PSO:
         swarm = list(state.swarm)
         own = set(told.own(self.name))
         for i in range(len(told.trials)):
-            if i not in own and told.losses[i] < inf:
+            if i not in own and told.losses[i] < inf and not state.starts:
                 self._hear(swarm, tuple(float(u) for u in told.points[i]), told.losses[i])
         for i in sorted(own):
             self._land(swarm, told.trials[i].proposal.origin, told.losses[i])
+        if len(swarm) == self.particles:
+            spread = np.array([particle.best for particle in swarm]).std(axis=0).max()
+            if spread < self.precision:
+                return PSOState(starts=state.starts + 1)
         return replace(state, swarm=tuple(swarm), turn=(state.turn + len(own)) % self.particles)
 
     def _hear(self, swarm: list[Particle], point: Point, loss: float) -> None:

@@ -151,8 +151,11 @@ class RL:
         ranked = sorted(state.batch, key=lambda e: inf if e.loss is None else e.loss)
         half = len(ranked) // 2
         # Another's trial teaches where it is good; to a bad one the policy might never have gone.
+        # A policy that began elsewhere learns alone: it would be drawn back to where it came from.
         used = [
-            e for i, e in enumerate(ranked) if not e.foreign or (i < half and e.loss is not None)
+            e
+            for i, e in enumerate(ranked)
+            if not e.foreign or (i < half and e.loss is not None and not state.starts)
         ]
         if len(used) < LEAST_BATCH:
             return state

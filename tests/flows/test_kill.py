@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -103,6 +104,22 @@ def test_killed_before_each_of_its_writes_to_the_store(
             points += 1
         assert_as_if_nothing_had_happened(folder, undisturbed, driver.ending()["best"], **changes)
     assert points >= 10
+
+
+def test_killed_while_it_makes_the_store(sweep_folder, undisturbed, drivers):
+    """A first start, in a folder without a database: the tables are made by many statements."""
+    for number in (2, 40, 130, 220):
+        shutil.rmtree("mlruns")
+        driver = drivers.start(
+            sweep_folder.path,
+            sweep_folder.mark,
+            in_process=True,
+            signal_before_write=[number, "SIGKILL"],
+        )
+        assert driver.wait() == -signal.SIGKILL, driver.said()
+        assert not Path("mlruns/mlflow.db").exists()
+    best = drivers.run(sweep_folder.path, sweep_folder.mark, in_process=True).ending()["best"]
+    assert_as_if_nothing_had_happened(sweep_folder, undisturbed, best)
 
 
 def test_killed_while_it_seals(sweep_folder, undisturbed, drivers):

@@ -57,7 +57,7 @@ class Memory:
         self._note(proposal, attempts=attempt + 1, proposal=proposal)
         return run_id
 
-    def finish(self, run_id, record, metrics):
+    def finish(self, run_id, record, outcome):
         self.runs[run_id][2] = "finished"
         self._note(record.proposal, result=record, run_id=run_id)
 
@@ -209,10 +209,10 @@ def test_stopped_before_it_begins_it_does_nothing():
 
 def test_an_error_of_the_ledger_goes_to_the_caller_and_nothing_is_sealed():
     class Broken(Memory):
-        def finish(self, run_id, record, metrics):
+        def finish(self, run_id, record, outcome):
             if record.proposal.number == 6:
                 raise OSError("the disk is full")
-            super().finish(run_id, record, metrics)
+            super().finish(run_id, record, outcome)
 
     ledger = Broken(declared())
     with pytest.raises(OSError, match="disk is full"):

@@ -36,7 +36,7 @@ from lepton_tasks.pool import Job
 from lepton_tasks.store import connect
 from lepton_tasks.sweep_yaml import read
 
-WRITES = ("INSERT", "UPDATE", "DELETE")
+WRITES = ("INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP")
 
 
 class Told(Observer):

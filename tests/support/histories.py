@@ -39,7 +39,7 @@ def all_runs(folder: Path) -> list[Run]:
         for run, key, value in db.execute("SELECT run_uuid, key, value FROM params"):
             params.setdefault(run, {})[key] = value
         for run, key, value, nan in db.execute(
-            "SELECT run_uuid, key, value, is_nan FROM metrics ORDER BY timestamp, step"
+            "SELECT run_uuid, key, value, is_nan FROM metrics ORDER BY step, timestamp"
         ):
             number = float("nan") if nan else value
             history.setdefault(run, {}).setdefault(key, []).append(number)

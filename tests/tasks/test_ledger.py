@@ -16,6 +16,7 @@ from lepton_core.plan import plan
 from lepton_tasks import lease, register
 from lepton_tasks.lease import acquire
 from lepton_tasks.ledger import MlflowLedger
+from lepton_tasks.objective import Outcome
 from lepton_tasks.seals import seals
 from lepton_tasks.sweep_record import SweepRecord
 from lepton_tasks.sweep_yaml import read
@@ -55,7 +56,7 @@ def result(proposal, value=0.5, attempt=0):
 
 def do_slot(ledger, proposal, value=0.5, attempt=0):
     run_id = ledger.begin(proposal, attempt)
-    ledger.finish(run_id, result(proposal, value, attempt), {})
+    ledger.finish(run_id, result(proposal, value, attempt), Outcome())
     return run_id
 
 
@@ -68,7 +69,7 @@ def test_what_is_recorded_of_the_open_generation_stands_and_the_rest_are_orphans
     running = ledger.begin(second, 0)
     half_ended = ledger.begin(third, 0)
     record = TrialRecord(proposal=third, failure=Failure(kind="nan", reason="why"))
-    ledger.finish(half_ended, record, {})
+    ledger.finish(half_ended, record, Outcome())
     store.client.update_run(half_ended, status="RUNNING")  # killed before the status was set
 
     slots = take_wheel().open_slots(0)
@@ -223,7 +224,7 @@ def test_a_sleeper_that_ended_a_run_its_successor_had_killed_puts_that_right(tak
     successor = take_wheel()
     successor.open_slots(0)
     sleeper.lease._confirmed = math.inf
-    sleeper.finish(run_id, result(proposal), {})
+    sleeper.finish(run_id, result(proposal), Outcome())
     sleeper.lease._confirmed = -math.inf
     with pytest.raises(LeaseLostError):
         sleeper.lease.check()

@@ -58,6 +58,9 @@ def leaving_a_fork():
         time.sleep(600)
     os._exit(9)
 
+def returning_twice():
+    return 0.5 if os.fork() == 0 else os.wait() and 1.0
+
 def talkative():
     print("to standard output")
     print("to standard error", file=sys.stderr)
@@ -179,6 +182,12 @@ def test_a_death_is_noticed_even_where_a_forked_child_lives_on(pool):
     assert time.monotonic() - started < 5
 
 
+def test_a_child_that_the_objective_forked_does_not_answer_for_it(pool):
+    made = pool()
+    assert evaluate(made, "returning_twice")[0].value == 1.0
+    assert evaluate(made, "fine", "next")[0].value == 0.25
+
+
 def test_a_worker_that_dies_between_trials_is_a_death_at_the_next_one(pool):
     made = pool()
     pid = int(evaluate(made, "pid")[0].value)
@@ -206,7 +215,7 @@ class Recorded:
         self.told.append(("begin", attempt, proposal.params, proposal.seed))
         return f"run{attempt}"
 
-    def finish(self, run_id, record, metrics):
+    def finish(self, run_id, record, outcome):
         self.told.append(("finish", run_id, record.failure and record.failure.kind))
 
     def kill(self, run_id, reason):

@@ -41,6 +41,18 @@ def ends(trial):
     mlflow.end_run("KILLED")
     return 0.5
 
+def logs_the_metric_too(trial):
+    import mlflow
+    for epoch in range(5):
+        mlflow.log_metric("loss", 9.0 - epoch, step=epoch)
+        mlflow.log_metric("acc", 0.1, step=epoch)
+    return {"loss": 0.5, "acc": 0.75}
+
+def deletes_its_run(trial):
+    import mlflow
+    mlflow.delete_run(mlflow.active_run().info.run_id)
+    return 0.5
+
 def nests(trial):
     import mlflow
     mlflow.start_run(nested=True, run_name="child")
@@ -61,7 +73,8 @@ def objective(trial):
     return globals()[trial["what"]](trial)
 """
 WHATS = (
-    *("logs", "autologs", "ends", "nests", "starts", "raises"),
+    *("logs", "logs_the_metric_too", "autologs", "ends", "deletes_its_run", "nests", "starts"),
+    "raises",
     *("not_a_number", "dies", "odd_metric", "fine"),
 )
 
@@ -110,7 +123,7 @@ def test_tags_are_those_of_the_contract(trial_of, zoo):
         "lepton.kind": "trial",
         "lepton.sweep": "demo",
         "lepton.generation": "0",
-        "lepton.slot": "9",
+        "lepton.slot": str(len(WHATS) - 1),
         "lepton.attempt": "0",
         "lepton.proposer": "start",
         "mlflow.parentRunId": parent.run_id,
@@ -136,6 +149,8 @@ def test_the_status_is_the_drivers_whatever_the_objective_did_to_its_run(trial_o
 def test_the_loss_is_written_once_in_the_users_sign_and_only_for_usable_results(trial_of):
     for run in trial_of.values():
         expected = [2.5 if run.params["what"] == "fine" else 0.5]
+        if run.params["what"] == "logs_the_metric_too":
+            expected = [9.0, 8.0, 7.0, 6.0, 5.0, 0.5]
         assert run.history.get("loss", []) == (expected if run.status == "FINISHED" else [])
 
 
@@ -212,3 +227,15 @@ def test_a_traceback_is_kept_whole_as_an_artifact(zoo, trial_of):
     said = artifact(zoo, trial_of["raises"], "output.txt").read_text()
     assert said.count("bad ") >= 5000
     assert 'objective.py", line' in said
+
+
+def test_a_metric_that_the_objective_logged_under_its_name_ends_with_what_it_returned(
+    zoo, trial_of
+):
+    run = trial_of["logs_the_metric_too"]
+    assert (run.metrics["loss"], run.metrics["acc"]) == (0.5, 0.75)
+
+
+def test_a_run_that_the_objective_deleted_is_there_again(trial_of):
+    run = trial_of["deletes_its_run"]
+    assert (run.status, run.metrics["loss"]) == ("FINISHED", 0.5)
