@@ -17,7 +17,7 @@ from prefect.logging import get_run_logger
 from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from lepton_core.errors import InputError
+from lepton_core.errors import InputError, LeptonError
 from lepton_core.events import Proposal, TrialRecord
 from lepton_core.fold import SweepState
 from lepton_flows.driver import INTERRUPTED, Drive, drive_sweep
@@ -94,10 +94,14 @@ def _open(source: str | os.PathLike[str] | Mapping[str, Any]) -> SweepSource:
 
 
 def _run_name() -> str:
-    """The flow run's name: the sweep's, or the file that declares it."""
+    """The flow run's name: the sweep's; the file's, where that does not tell."""
     parameters = runtime.flow_run.parameters
-    source = parameters.get("name") or parameters.get("source")
-    return str(source.get("name") if isinstance(source, Mapping) else source)
+    if "name" in parameters:
+        return str(parameters["name"])
+    try:
+        return str(_open(parameters["source"]).name)
+    except LeptonError:
+        return str(parameters["source"])[:100]
 
 
 def _run(source: SweepSource, *, workers: int | None, take_over: bool) -> Any:

@@ -33,8 +33,8 @@ class Credit:
 
     window: int = setting(10, 1, 1000)
     floor: float = setting(0.05, 0.0, 1.0)
-    elite: int = setting(16, 1, 1000)
-    contrast: float = setting(1.0, 0.0, 10.0)
+    elite: int = setting(24, 1, 1000)
+    contrast: float = setting(3.0, 0.0, 10.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,8 +121,15 @@ def connect(where: Address | None = None) -> Store:
         # Imported late: it costs more than a second.
         from mlflow import MlflowClient  # noqa: PLC0415
 
-        client = MlflowClient(where.tracking_uri)
-        trials = experiment(client, where.experiment, where)
+        try:
+            client = MlflowClient(where.tracking_uri)
+            trials = experiment(client, where.experiment, where)
+        except ModuleNotFoundError as error:
+            raise StoreUnreachableError(
+                f"{where.place} needs the Python package {error.name}, which is not installed.\n"
+                "Install it; for PostgreSQL: pip install 'lepton-tuning[postgres]'",
+                place=where.place,
+            ) from None
         ledger = experiment(client, LEDGER_EXPERIMENT, where)
         if where.database is not None:
             _write_ahead(where.database)
@@ -177,12 +184,13 @@ def reachable(place: str) -> Iterator[None]:
     Raises:
         StoreUnreachableError: The store did not answer, or refused.
     """
+    from alembic.util.exc import CommandError  # noqa: PLC0415  (MLflow's migrations)
     from mlflow.exceptions import MlflowException  # noqa: PLC0415
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
     try:
         yield
-    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
+    except (MlflowException, SQLAlchemyError, CommandError, sqlite3.Error, OSError) as error:
         raise StoreUnreachableError(
             f"the tracking store {place} failed: {first_line(error)}\n"
             "Check that it is running and can be written; what was recorded is safe, and the same "

@@ -19,4 +19,4 @@ PROPOSERS: Final[Mapping[str, Callable[..., Proposer[Any]]]] = {
     "sobol": Sobol,
     "random": Random,
 }
-DEFAULT_PROPOSERS: Final = ("ga", "pso", "rl", "random")
+DEFAULT_PROPOSERS: Final = ("ga", "pso", "rl")

@@ -202,6 +202,9 @@ def step(gaussian: Gaussian, points: Sequence[Array], foreign: Sequence[bool]) -
     y, z, lengths = y * pull[:, None], z * pull[:, None], lengths * pull
     better = np.maximum(weights, 0.0)
     moved, moved_z = better @ y, better @ z  # (eq. 41, 42)
+    # Where points say nothing, all is as if they had said what was expected.
+    muted = better @ silent
+    moved_z = moved_z * sqrt(n / max(1.0, n - float(muted.sum())))
 
     sigma_path = (1 - rates.sigma) * np.array(gaussian.sigma_path)  # (eq. 43)
     sigma_path = sigma_path + sqrt(rates.sigma * (2 - rates.sigma) * rates.mass) * moved_z
@@ -214,20 +217,20 @@ def step(gaussian: Gaussian, points: Sequence[Array], foreign: Sequence[bool]) -
         path = path + sqrt(rates.path * (2 - rates.path) * rates.mass) * moved
 
     # A negative weight may not take more variance away than there is (eq. 46).
-    shrunk = np.where(weights >= 0, weights, weights * n / np.maximum(lengths**2, 1e-12))
+    said = n - silent.sum(axis=1)
+    shrunk = np.where(weights >= 0, weights, weights * said / np.maximum(lengths**2, 1e-12))
     kept = 1 - rates.rank_one - rates.rank_many * weights.sum()
     kept += rates.rank_one * rates.path * (2 - rates.path) if stalled else 0.0
     rows = np.array(gaussian.covariance)
-    # A coordinate keeps the variance that a point would have taken of which it says nothing.
     variances = np.diag(rows) if axes.full else rows[0]
-    unsaid = (shrunk @ silent) * variances
+    unsaid = (rates.rank_many * (weights @ silent) + rates.rank_one * muted) * variances
     if axes.full:  # (eq. 47)
-        many = (shrunk[:, None] * y).T @ y + np.diag(unsaid)
+        many = (shrunk[:, None] * y).T @ y
         rows = kept * rows + rates.rank_one * np.outer(path, path) + rates.rank_many * many
-        rows = (rows + rows.T) / 2
+        rows = (rows + rows.T) / 2 + np.diag(unsaid)
     else:
-        many = (shrunk @ (y * y) + unsaid)[None, :]
-        rows = kept * rows + rates.rank_one * path[None, :] ** 2 + rates.rank_many * many
+        many = (shrunk @ (y * y))[None, :]
+        rows = kept * rows + rates.rank_one * path[None, :] ** 2 + rates.rank_many * many + unsaid
     return Gaussian(
         mean=_floats(axes.mean + axes.sigma * moved),
         sigma=axes.sigma * exp(min(MAX_GROWTH, growth)),

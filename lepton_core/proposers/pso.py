@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+PATIENCE = 16  # moves to where somebody was before, until a particle gets a new velocity
 BOUNCE = -0.5  # what is left of a velocity at a bound, SPSO 2011, eq. 3.14
 
 
@@ -74,6 +75,7 @@ class PSO:
         max_velocity: The largest step along one dimension, of the unit cube.
         neighbours: How many a particle sees on each side of the ring.
         redraw: The probability that a move draws a choice anew.
+        precision: The spread of the personal bests at which a swarm is spent, and starts elsewhere.
     """
 
     particles: int = setting(10, 2, 1000)
@@ -162,12 +164,14 @@ class _Move:
         around = [swarm[i % len(swarm)] for i in ring] if self.particle else []
         self.leader = min(around, key=lambda p: p.best_loss, default=None)
         self.origin: dict[str, Any] = {}
+        self.tries = 0
 
     def __call__(self) -> Params:
         size, generator = len(self.space), self.generator
         if self.particle is None or self.leader is None:
-            position, velocity = generator.random(size), np.zeros(size)
+            position, velocity = generator.random(size), np.zeros(0)  # at rest
         else:
+            self.tries += 1
             position, velocity = self._fly(self.particle, self.leader)
         self.origin = {
             "particle": self.index,
@@ -180,9 +184,9 @@ class _Move:
         config, generator, size = self.config, self.generator, len(self.space)
         x, best, pull = (np.array(p) for p in (particle.position, particle.best, leader.best))
         limit = config.max_velocity
-        if particle.velocity:
+        if particle.velocity and self.tries <= PATIENCE:
             velocity = np.array(particle.velocity)
-        else:  # a first, random one: SPSO 2011, eq. 3.11
+        else:  # a first, random one: SPSO 2011, eq. 3.11; or one that leads to where nobody was
             velocity = np.clip((generator.random(size) - x) / 2, -limit, limit)
         own = config.cognitive * generator.random(size)
         social = config.social * generator.random(size)

@@ -174,7 +174,7 @@ AGAIN = "test_nothing_is_proposed_twice_while_the_space_has_more"
     ],
 )
 def test_a_proposer_that_breaks_a_law_is_caught(proposer, law, monkeypatch):
-    unshrunk = settings(LAW, phases=[Phase.generate], database=None)
+    unshrunk = settings(LAW, max_examples=100, phases=[Phase.generate], database=None)
     function = getattr(ProposerContract, law)
     monkeypatch.setattr(function, "_hypothesis_internal_use_settings", unshrunk)
     suite = type("Suite", (ProposerContract,), {"make": proposer})()

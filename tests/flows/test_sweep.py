@@ -70,7 +70,7 @@ def test_the_flow_drives_a_sweep_and_prefect_shows_each_trial(flows, sweep_folde
         return (flow_run, tasks) if len(tasks) == 12 else None
 
     flow_run, tasks = wait_until(shown, "Prefect to have noted all task runs", 30)
-    assert flow_run.state_name == "Completed"
+    assert (flow_run.name, flow_run.state_name) == ("demo", "Completed")
     expected = {
         f"gen{r.place[0]:02d}-{r.place[1]:02d}-{r.tags['lepton.proposer']}": (
             "Completed" if r.status == "FINISHED" else "Failed"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from histories import of_kind
 
@@ -16,7 +18,10 @@ def declaration(folder, **changes):
     return from_dict({**folder.content, **changes}, folder.path).parse()[0]
 
 
-def test_drivers_that_declare_one_name_at_once_get_one_ledger(sweep_folder, drivers):
+@pytest.mark.parametrize("database", ["there", "not there yet"])
+def test_drivers_that_declare_one_name_at_once_get_one_ledger(sweep_folder, drivers, database):
+    if database == "not there yet":
+        shutil.rmtree("mlruns")
     told = drivers.race(sweep_folder.path, "declare", [{} for _ in range(4)])
     assert len({tuple(entry) for entry in told}) == 1, told
     ledgers = of_kind(sweep_folder.path, "ledger")

@@ -1,6 +1,139 @@
-from lepton_core.proposers.ga import GA
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lepton_core.proposers.base import Ask
+from lepton_core.proposers.ga import GA, LEAST_STEP
+from lepton_core.space import Choice, Float, Int, Space
+from lepton_core.strategies import Outcome, ask, play
 from lepton_core.testing import ProposerContract
+
+SPACE = Space({"x": Float(0, 1), "n": Int(1, 9), "c": Choice(["a", "b", "d"])})
+CONDITIONAL = Space({"c": Choice(["a", "b"]), "x": Float(0, 1, when={"c": ["a"]})})
 
 
 class TestGA(ProposerContract):
     make = GA
+
+
+def losses(*values, mine=False):
+    return tuple(Outcome(mine=mine, result=float(value)) for value in values)
+
+
+def children(config, space, history, count=64, seed=0):
+    played = play(config, space, history, seed=seed)
+    return played, config.suggest(played.state, ask(space, played, slots=range(count), seed=seed))
+
+
+def test_the_population_is_the_best_of_all_trials_whoever_proposed_them():
+    played = play(GA(population=3), SPACE, (losses(5, 3, 9), losses(4, 1, mine=True)))
+    assert [(one.number, one.fitness) for one in played.state.population] == [
+        (4, 1.0),
+        (1, 3.0),
+        (3, 4.0),
+    ]
+
+
+def test_the_elite_is_never_lost():
+    history = tuple(losses(5 - k, 7, 8 + k, mine=True) for k in range(4))
+    for rounds in range(1, len(history) + 1):
+        played = play(GA(population=2), SPACE, history[:rounds])
+        best = min(t.value for trials in played.generations for t in trials)
+        assert played.state.population[0].fitness == best
+
+
+def test_of_equals_the_younger_comes_first_so_that_a_population_drifts_over_a_plateau():
+    played = play(GA(population=2), SPACE, (losses(1, 1, 1),))
+    assert [one.number for one in played.state.population] == [2, 1]
+
+
+def test_every_child_names_its_parents_who_are_of_the_population():
+    played, found = children(GA(), SPACE, (losses(*range(12)),))
+    numbers = {one.number for one in played.state.population}
+    parents = [candidate.origin["parents"] for candidate in found]
+    assert all(1 <= len(set(p)) == len(p) <= 2 and set(p) <= numbers for p in parents)
+    assert {len(p) for p in parents} == {1, 2}
+    assert children(GA(crossover=0.0), SPACE, (losses(*range(12)),))[1][0].origin != {}
+
+
+def test_the_fitter_are_parents_more_often():
+    _, found = children(GA(), SPACE, (losses(*range(16)),))
+    parents = [number for candidate in found for number in candidate.origin["parents"]]
+    assert sum(number < 8 for number in parents) > 2 * sum(number >= 8 for number in parents)
+
+
+def test_a_choice_comes_from_a_parent_but_for_mutation():
+    """All parents have one choice: children have it but for one mutation in three genes."""
+    start = Space({"x": Float(0, 1), "c": Choice(["a", "b", "d"])})
+    played = play(GA(), start, (losses(*range(8)),))
+    only = tuple(replace(p, genes=(p.genes[0], 0.5)) for p in played.state.population)
+    state = replace(played.state, population=only)
+    found = GA().suggest(state, ask(start, played, slots=range(64)))
+    kept = sum(candidate.params["c"] == "b" for candidate in found)
+    assert 20 < kept < 60
+
+
+def test_numbers_cross_on_the_scale_that_they_are_searched_on():
+    """A child near its mother at 1e-6 lies there by its logarithm, though the father is at 1e-2."""
+    space = Space({"lr": Float(1e-8, 1.0, log=True), "c": Choice(["a", "b"])})
+    played = play(GA(), space, (losses(1, 2),))
+    ends = [space.encode({"lr": lr, "c": "a"}) for lr in (1e-6, 1e-2)]
+    pair = tuple(
+        replace(one, genes=tuple(map(float, genes)), fitness=1.0)
+        for one, genes in zip(played.state.population, ends, strict=True)
+    )
+    state = replace(played.state, population=pair, step=1e-6)
+    found = GA(crossover=1.0, ahead=0.0).suggest(state, ask(space, played, slots=range(64)))
+    logs = np.log10([candidate.params["lr"] for candidate in found])
+    assert -7 < np.mean(logs) < -5
+
+
+def test_a_gene_that_one_parent_uses_comes_from_that_one():
+    played = play(GA(), CONDITIONAL, (losses(*range(12)),))
+    with_x, without = (
+        next(one for one in played.state.population if one.active[1] is active)
+        for active in (True, False)
+    )
+    state = replace(played.state, population=(with_x, without), step=LEAST_STEP)
+    found = GA(crossover=1.0).suggest(
+        state, Ask(space=CONDITIONAL, seed=0, generation=5, slots=tuple(range(64)))
+    )
+    xs = [candidate.params["x"] for candidate in found if "x" in candidate.params]
+    near = sum(abs(x - with_x.genes[1]) < 1e-3 for x in xs)
+    assert near > 0.9 * len(xs) > 0
+
+
+def test_the_step_grows_with_success_and_shrinks_without():
+    first = losses(10, 11, 12)
+    up = play(GA(), SPACE, (first, *(losses(9 - k, mine=True) for k in range(6))))
+    down = play(GA(), SPACE, (first, *(losses(50 + k, mine=True) for k in range(6))))
+    assert up.state.step > GA().step > down.state.step
+    assert play(GA(adaptation=0.0), SPACE, (first, losses(1, mine=True))).state.step == GA().step
+
+
+def test_a_stale_population_is_left_behind_for_a_larger_one_elsewhere():
+    config = GA(population=2, patience=3.0)
+    stale = losses(7, 7, mine=True)
+    history = (losses(1, 2), *([stale] * 4))
+    played = play(config, SPACE, history)
+    assert (played.state.population, played.state.starts) == ((), 1)
+    assert played.state.step == config.step
+    bred = play(config, SPACE, (losses(0, 0.5), losses(3, 4, 5, 6, 8, mine=True)), start=played)
+    # What others found before does not draw it back, and now it is twice as many.
+    assert [one.fitness for one in bred.state.population] == [3.0, 4.0, 5.0, 6.0]
+
+
+def test_a_population_that_has_shrunk_to_a_point_is_left_behind():
+    played = play(GA(population=2, precision=0.1), SPACE, (losses(1, 2),))
+    point = tuple(replace(one, genes=(0.5, 0.5, 0.5)) for one in played.state.population)
+    state = replace(played.state, population=point)
+    after = play(
+        GA(population=2, precision=0.1), SPACE, (losses(9),), start=replace(played, state=state)
+    )
+    assert (after.state.population, after.state.starts) == ((), 1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_it_finds_the_bottom_of_a_bowl(seed, minimised):
+    assert minimised(GA(), seed=seed) < 1e-3

@@ -1,0 +1,42 @@
+"""Opening the store: what is wrong with it is said in words."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from lepton_core.errors import StoreUnreachableError
+from lepton_tasks.store import UNFINISHED, UNFINISHED_SECONDS, connect
+
+
+def test_a_database_whose_driver_is_not_installed_names_it_and_the_extra(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+pg8000://me:secret@127.0.0.1:9/none")
+    with pytest.raises(
+        StoreUnreachableError, match=r"package pg8000.*\n.*lepton-tuning\[postgres"
+    ) as e:
+        connect()
+    assert "secret" not in str(e.value)
+
+
+def test_a_database_of_a_newer_mlflow_is_refused_in_words(store, monkeypatch):
+    with closing(sqlite3.connect(store.address.database)) as db, db:
+        db.execute("update alembic_version set version_num = 'ffffffffffff'")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{store.address.tracking_uri}?again=1")
+    with pytest.raises(StoreUnreachableError, match="failed: "):
+        connect()
+
+
+def test_what_a_driver_killed_while_it_made_the_database_left_is_cleared_away(
+    tmp_path, monkeypatch, migrated
+):
+    monkeypatch.chdir(tmp_path)
+    old, new = (tmp_path / "mlruns" / f"{UNFINISHED}{age}" for age in ("old", "new"))
+    old.mkdir(parents=True)
+    new.mkdir()
+    os.utime(old, (0, new.stat().st_mtime - 2 * UNFINISHED_SECONDS))
+    (tmp_path / "mlruns" / "mlflow.db").write_bytes(migrated.read_bytes())
+    connect()
+    assert (old.exists(), new.exists()) == (False, True)
