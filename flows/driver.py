@@ -124,7 +124,8 @@ def drive_sweep(
             return done
         job = _job(store, declaration, settings, source)
         with working(job, settings.workers) as pool:
-            pool.check()
+            with source.placing_objective_errors():
+                pool.check()
             record = found or SweepRecord(store, register.enter(store, declaration))
             declaration.check_same_identity(record.declaration)  # a rival may have been faster
             lease = acquire(

@@ -5,6 +5,7 @@ Prefect carries the work and shows it, one task run for each trial; what is true
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -35,7 +36,10 @@ class SweepFlow(Flow[..., Any]):
     """A flow that, where no Prefect API is configured, runs beside a server of its own."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the flow."""
+        """Run the flow. What is wrong with the sweep file is told before Prefect is started."""
+        given = {**dict(zip(inspect.signature(self.fn).parameters, args, strict=False)), **kwargs}
+        if "source" in given and not given.get("return_state"):
+            _open(given["source"]).parse()
         with loopback_server(meanwhile=load_libraries):
             return super().__call__(*args, **kwargs)
 

@@ -31,9 +31,9 @@ class Credit:
         contrast: The power of the credit that shares are in proportion to.
     """
 
-    window: int = setting(10, 1, 1000)
+    window: int = setting(15, 1, 1000)
     floor: float = setting(0.05, 0.0, 1.0)
-    elite: int = setting(24, 1, 1000)
+    elite: int = setting(32, 1, 1000)
     contrast: float = setting(3.0, 0.0, 10.0)
 
 

@@ -33,6 +33,8 @@ QUIET = {
     # Otherwise each finished run costs one more call and two lines on the terminal.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    # Half a minute for a server that is gone (2 + 4 + 8 + 16 s), where MLflow's 7 take four.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     # Nothing read from the store is unpickled.
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",

@@ -6,7 +6,8 @@ that no tag can make an object, no key can stand twice, and no file can grow wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from lepton_core.canonical import shown
 from lepton_core.declaration import Declaration, Settings
-from lepton_core.errors import DeclarationError, SweepFileError
+from lepton_core.errors import DeclarationError, ObjectiveError, SweepFileError
 from lepton_core.sweep_file import parse_sweep
 
 MAX_BYTES = 1_000_000
@@ -60,20 +61,29 @@ class SweepSource:
         except DeclarationError as error:
             if self.file is None:
                 raise
-            line = next(
-                (
-                    self.lines[error.path[:n]]
-                    for n in range(len(error.path), 0, -1)
-                    if error.path[:n] in self.lines
-                ),
-                1,
-            )
             raise SweepFileError(
-                f"{self.file}:{line}: {error.message}",
+                f"{self._place(error.path)}{error.message}",
                 file=str(self.file),
-                line=line,
+                line=self._line(error.path),
                 path=error.path,
             ) from None
+
+    @contextmanager
+    def placing_objective_errors(self) -> Iterator[None]:
+        """Have an error of importing the objective name the line that names the objective."""
+        try:
+            yield
+        except ObjectiveError as error:
+            place = self._place(("objective",))
+            raise ObjectiveError(f"{place}objective: {error.message}", **error.values) from None
+
+    def _line(self, path: Path_) -> int:
+        """The line of a key, or of the nearest one above it."""
+        above = (path[:n] for n in range(len(path), 0, -1))
+        return next((self.lines[key] for key in above if key in self.lines), 1)
+
+    def _place(self, path: Path_) -> str:
+        return "" if self.file is None else f"{self.file}:{self._line(path)}: "
 
 
 def from_dict(content: Mapping[str, Any], folder: Path | None = None) -> SweepSource:

@@ -7,9 +7,10 @@ import signal
 import sys
 from typing import Any
 
-from lepton.cli.output import fail
+from lepton.cli.output import fail, print_json
 from lepton.cli.parser import build_parser
 from lepton_core.errors import LeptonError
+from lepton_core.version import __version__
 
 QUIET = {
     # Prefect's log repeats what the live view shows; set the variable to see it.
@@ -33,6 +34,9 @@ def main(argv: list[str] | None = None) -> int:
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    if sorted(sys.argv[1:] if argv is None else argv) == ["--json", "--version"]:
+        print_json({"version": __version__})
+        return 0
     arguments = build_parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _terminate)
     try:

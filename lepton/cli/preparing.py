@@ -51,7 +51,7 @@ def validate(arguments: argparse.Namespace) -> int:
     declaration, settings = source.parse()
     plan(replay([SweepDeclared(declaration=declaration)]), declaration.generation)
     job = Job(objective=settings.objective or "", folder=source.folder, metric=declaration.metric)
-    with working(job, 1) as pool:
+    with working(job, 1) as pool, source.placing_objective_errors():
         pool.check()
     budget = settings.budget
     if arguments.json:

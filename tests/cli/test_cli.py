@@ -24,6 +24,8 @@ def test_the_version_is_printed(capsys):
         main(["--version"])
     assert ended.value.code == 0
     assert capsys.readouterr().out == f"lepton {__version__}\n"
+    assert main(["--version", "--json"]) == 0
+    assert capsys.readouterr().out == f'{{"version": "{__version__}"}}\n'
 
 
 def test_an_unknown_command_or_a_bad_option_is_wrong_input(capsys):
@@ -62,7 +64,10 @@ def test_validate_spends_nothing(sweep_folder, lepton_json):
         ({"generation": 0}, ["generation", "found 0", "from 1"]),
         ({"objective": None}, ["'objective' is missing"]),
         ({"objective": "objective.py:nothing"}, ["no function 'nothing'", "objective"]),
-        ({"objective": "elsewhere.py:objective"}, ["elsewhere.py", "does not exist"]),
+        (
+            {"objective": "elsewhere.py:objective"},
+            ["elsewhere.py", "does not exist", "sweep.yaml:3: objective: "],
+        ),
         ({"name": "no spaces"}, ["name", "no spaces"]),
         (
             {"space": {"lr": {"type": "float", "low": 0, "high": 1, "log": True}}},

@@ -60,9 +60,9 @@ def test_verify_tells_a_search_that_changed_from_a_history_that_was_altered(
     driven, lepton, lepton_json, monkeypatch
 ):
     from lepton_core.proposers import PROPOSERS
-    from lepton_core.proposers.random import Random
+    from lepton_core.proposers.ga import GA
 
-    class Changed(Random):
+    class Changed(GA):
         def suggest(self, state, ask):
             return super().suggest(
                 state,
@@ -75,7 +75,7 @@ def test_verify_tells_a_search_that_changed_from_a_history_that_was_altered(
                 ),
             )
 
-    monkeypatch.setitem(PROPOSERS, "random", Changed)
+    monkeypatch.setitem(PROPOSERS, "ga", Changed)
     code, answer = lepton_json("verify", "demo")
     assert (code, answer["intact"], answer["same_proposals"]) == (6, True, False)
     assert answer["divergence"]["generation"] == 1
