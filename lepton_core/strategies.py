@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import chain, cycle, islice
 from typing import Any
 
 from hypothesis import strategies as st
@@ -165,12 +166,20 @@ def histories(
     max_generations: int = 3,
     max_slots: int = 8,
 ) -> History:
-    """Histories of some generations, each of its own size: random results, all failed, constant."""
+    """Histories of some generations, each of its own size: random results, all failed, constant.
+
+    A generation has up to `max_slots` slots, and one in a few histories ends with one of
+    `MAX_SLOTS` that ends as its smaller ones do, again and again.
+    """
     modes = (results(), FAILURES, st.just(draw(VALUES)))
     ends = draw(st.sampled_from(modes)) if result is None else result
     outcome = st.builds(Outcome, st.booleans(), ends)
     generation = st.lists(outcome, min_size=1, max_size=max_slots).map(tuple)
-    return draw(st.lists(generation, max_size=max_generations).map(tuple))
+    drawn = draw(st.lists(generation, max_size=max_generations).map(tuple))
+    if drawn and draw(st.integers(0, 3)) == 0:
+        whole = tuple(islice(cycle(chain(*drawn)), MAX_SLOTS))
+        return (*drawn[:-1], whole)
+    return drawn
 
 
 @st.composite

@@ -165,6 +165,11 @@ def test_status_list_and_best_tell_the_same_story(driven, lepton, lepton_json):
     status = lepton_json("status", "demo")[1]
     assert (status["state"], status["trials"], status["generations"]) == ("finished", 12, 3)
     assert sum(status["proposers"].values()) == 12
+    assert set(status["shares"]) == {"ga", "pso", "rl"}
+    assert sum(status["shares"].values()) == pytest.approx(1)
+    (line,) = [x for x in lepton("status", "demo")[1].splitlines() if x.startswith("next slots")]
+    leader = max(status["shares"], key=status["shares"].get)
+    assert line.split()[2:4] == [leader, f"{status['shares'][leader]:.0%}".removesuffix("%")]
     assert lepton_json("list")[1]["sweeps"] == [status]
     best = lepton_json("best", "demo")[1]
     assert best["recommended"] == best["lowest"]

@@ -239,3 +239,15 @@ def test_a_metric_that_the_objective_logged_under_its_name_ends_with_what_it_ret
 def test_a_run_that_the_objective_deleted_is_there_again(trial_of):
     run = trial_of["deletes_its_run"]
     assert (run.status, run.metrics["loss"]) == ("FINISHED", 0.5)
+
+
+def test_the_sweeps_own_run_shows_its_best_and_the_shares_of_its_proposers(sweep_folder, drivers):
+    best = drivers.run(sweep_folder.path, in_process=True).ending()["best"]
+    (parent,) = of_kind(sweep_folder.path, "sweep")
+    assert set(parent.history) == {"best_loss", "share_ga", "share_pso", "share_rl"}
+    assert parent.history["best_loss"][-1] == best["value"]
+    for shares in zip(
+        *(parent.history[f"share_{name}"] for name in ("ga", "pso", "rl")), strict=True
+    ):
+        assert sum(shares) == pytest.approx(1)
+    assert len(parent.history["share_ga"]) == 3
