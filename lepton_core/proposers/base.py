@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from lepton_core.canonical import Params
 from lepton_core.declaration import Direction, to_loss
 from lepton_core.events import TrialRecord
+from lepton_core.rng import rng
 from lepton_core.space import Space
 
 if TYPE_CHECKING:
@@ -135,3 +136,34 @@ def draw_unseen(draw: Callable[[], Params], space: Space, seen: Seen) -> tuple[P
         if space.key(params) not in seen:
             return params, draws
     return draw(), MAX_REDRAWS
+
+
+class Drawing(Protocol):
+    """Draws one params after another from the same generator; `origin` tells of the last ones."""
+
+    origin: dict[str, Any]
+
+    def __call__(self) -> Params:
+        """The next params."""
+        ...
+
+
+def draw_each(
+    ask: Ask, name: str, drawing: Callable[[int, np.random.Generator], Drawing]
+) -> tuple[Candidate, ...]:
+    """A candidate for each of the asked slots, none tried before where that can be helped.
+
+    Args:
+        ask: The question.
+        name: The proposer's.
+        drawing: Makes what draws for one slot, from the slot's place among the asked ones and its
+            own generator.
+    """
+    candidates: list[Candidate] = []
+    seen = ask.seen
+    for order, slot in enumerate(ask.slots):
+        draw = drawing(order, rng(ask.seed, ask.generation, slot, name))
+        params, _ = draw_unseen(draw, ask.space, seen)
+        seen = seen.and_also([ask.space.key(params)])
+        candidates.append(Candidate(params=params, proposer=name, origin=draw.origin))
+    return tuple(candidates)

@@ -9,6 +9,10 @@ algorithms for real parameter optimization", FOGA 1991); choices by uniform cros
 ICGA 1989). Mutation adds a normal step to numbers, on the scale that
 they are searched on, and redraws choices. The step's size follows the one-fifth success rule
 (Rechenberg, "Evolutionsstrategie", 1973, in the form of Kern et al., Natural Computing 3, 2004).
+
+A population that has shrunk to a point, or found nothing better for long, is left behind for one of
+twice the size that begins elsewhere (as in Harik and Lobo, "A parameter-less genetic algorithm",
+GECCO 1999); what others find does not draw the new one back.
 """
 
 from __future__ import annotations
@@ -20,9 +24,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lepton_core.canonical import Params
-from lepton_core.proposers.base import Ask, Candidate, Point, Told, draw_unseen
+from lepton_core.proposers.base import Ask, Candidate, Point, Told, draw_each
 from lepton_core.proposers.settings import setting
-from lepton_core.rng import rng
 from lepton_core.space import Space
 
 if TYPE_CHECKING:
@@ -71,27 +74,27 @@ class GA:
     """The genetic algorithm's settings.
 
     Args:
-        population: How many of the best trials breed at least.
-        patience: Children per individual without a new best, before it starts elsewhere, with twice
-            as many individuals.
-        precision: The spread of the genes at which a population is spent, and starts elsewhere.
+        population: How many of the best trials breed.
         tournament: How many are drawn for the fittest of them to be a parent.
         crossover: The share of children that have two parents.
         ahead: The share of crossovers that step past the fitter parent, away from the other.
         spread: SBX's distribution index: higher keeps children nearer to their parents.
         step: The first standard deviation of a mutation, in the unit cube.
         adaptation: How fast the step follows success; 0: not at all.
+        patience: Children per individual without a new best, before it starts elsewhere, with twice
+            as many individuals.
+        precision: The spread of the genes at which a population is spent, and starts elsewhere.
     """
 
     population: int = setting(16, 2, 1000)
-    patience: float = setting(6.0, 1.0, 1e6)
-    precision: float = setting(1e-5, 0.0, 0.1)
     tournament: int = setting(6, 1, 1000)
     crossover: float = setting(0.8, 0.0, 1.0)
     ahead: float = setting(0.3, 0.0, 1.0)
     spread: float = setting(1.0, 0.0, 100.0)
     step: float = setting(0.15, 1e-6, 1.0)
     adaptation: float = setting(0.3, 0.0, 2.0)
+    patience: float = setting(6.0, 1.0, 1e6)
+    precision: float = setting(1e-5, 0.0, 0.1)
     name: str = "ga"
 
     def init(self, space: Space) -> GAState:
@@ -101,15 +104,9 @@ class GA:
 
     def suggest(self, state: GAState, ask: Ask) -> tuple[Candidate, ...]:
         """A child for each slot; before there are parents, a uniform point."""
-        candidates: list[Candidate] = []
-        seen = ask.seen
-        for slot in ask.slots:
-            generator = rng(ask.seed, ask.generation, slot, self.name)
-            birth = _Birth(self, state, ask.space, generator)
-            params, _ = draw_unseen(birth, ask.space, seen)
-            seen = seen.and_also([ask.space.key(params)])
-            candidates.append(Candidate(params=params, proposer=self.name, origin=birth.origin))
-        return tuple(candidates)
+        return draw_each(
+            ask, self.name, lambda _, generator: _Birth(self, state, ask.space, generator)
+        )
 
     def update(self, state: GAState, told: Told) -> GAState:
         """The state after a generation: the best of the old and the new breed from now on."""
@@ -179,7 +176,7 @@ class _Birth:
         return self.space.decode(genes)
 
     def _tournament(self, other: Individual | None = None) -> Individual:
-        """The fitter of two, drawn from those that are not the other parent."""
+        """The fittest of some, drawn from those that are not the other parent."""
         population = self.state.population
         places = [i for i, one in enumerate(population) if one is not other]
         drawn = self.generator.integers(len(places), size=self.config.tournament)

@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lepton_core.canonical import Params
-from lepton_core.proposers.base import Ask, Candidate, Point, Told, draw_unseen
+from lepton_core.proposers.base import Ask, Candidate, Point, Told, draw_each
 from lepton_core.proposers.settings import setting
-from lepton_core.rng import rng
 from lepton_core.space import Space
 
 if TYPE_CHECKING:
@@ -95,16 +94,12 @@ class PSO:
 
     def suggest(self, state: PSOState, ask: Ask) -> tuple[Candidate, ...]:
         """The next moves, particle by particle; a particle that is still missing is born."""
-        candidates: list[Candidate] = []
-        seen = ask.seen
-        for order, slot in enumerate(ask.slots):
+
+        def move(order: int, generator: np.random.Generator) -> _Move:
             index = (state.turn + order) % self.particles
-            generator = rng(ask.seed, ask.generation, slot, self.name)
-            move = _Move(self, state.swarm, index, ask.space, generator)
-            params, _ = draw_unseen(move, ask.space, seen)
-            seen = seen.and_also([ask.space.key(params)])
-            candidates.append(Candidate(params=params, proposer=self.name, origin=move.origin))
-        return tuple(candidates)
+            return _Move(self, state.swarm, index, ask.space, generator)
+
+        return draw_each(ask, self.name, move)
 
     def update(self, state: PSOState, told: Told) -> PSOState:
         """The state after a generation: moved particles, and what others found beside them."""

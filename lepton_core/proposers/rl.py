@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lepton_core.canonical import Params
-from lepton_core.proposers.base import Ask, Candidate, Point, Told, draw_unseen
+from lepton_core.proposers.base import Ask, Candidate, Point, Told, draw_each
 from lepton_core.proposers.gaussian import Axes, Gaussian, Rates, round_gaussian, step
 from lepton_core.proposers.settings import setting
 from lepton_core.rng import rng
@@ -110,15 +110,8 @@ class RL:
 
     def suggest(self, state: RLState, ask: Ask) -> tuple[Candidate, ...]:
         """An action for each slot, with its log-probability."""
-        candidates: list[Candidate] = []
-        seen = ask.seen
         policy = _Policy(self, state, ask)
-        for slot in ask.slots:
-            act = _Act(policy, rng(ask.seed, ask.generation, slot, self.name))
-            params, _ = draw_unseen(act, ask.space, seen)
-            seen = seen.and_also([ask.space.key(params)])
-            candidates.append(Candidate(params=params, proposer=self.name, origin=act.origin))
-        return tuple(candidates)
+        return draw_each(ask, self.name, lambda _, generator: _Act(policy, generator))
 
     def update(self, state: RLState, told: Told) -> RLState:
         """The state after a generation: a step of the policy once the batch is large enough."""
