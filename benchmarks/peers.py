@@ -1,7 +1,7 @@
 """Published searchers on the same problems, each asked 8 at a time like ours.
 
-Their settings are their own defaults, but for pymoo's population: its 100 would leave it two
-generations of 200 evaluations, so it has what served it best on the development functions.
+Their settings are their own defaults. Pymoo's GA has, besides, a population that served it better
+on the development functions: its default of 100 leaves little of 200 evaluations.
 
 All search the unit cube that `bbob.Problem.decode` maps to values, whole numbers included, except
 where a library has whole numbers of its own: then it is told of them.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,7 +85,9 @@ def pycma(problem: Problem, seed: int, evaluations: int) -> list[float]:
     return meter.losses
 
 
-def pymoo_ga(problem: Problem, seed: int, evaluations: int) -> list[float]:
+def pymoo_ga(
+    problem: Problem, seed: int, evaluations: int, population: int = POPULATION
+) -> list[float]:
     """Pymoo's GA: tournament, SBX, polynomial mutation; a population and 8 offspring at a time."""
     from pymoo.algorithms.soo.nonconvex.ga import GA
     from pymoo.core.problem import ElementwiseProblem
@@ -100,7 +103,7 @@ def pymoo_ga(problem: Problem, seed: int, evaluations: int) -> list[float]:
             out["F"] = meter(x)
 
     with _quiet():
-        algorithm = GA(pop_size=POPULATION, n_offsprings=GENERATION)
+        algorithm = GA(pop_size=population, n_offsprings=GENERATION)
         minimize(Cube(), algorithm, ("n_gen", 10**6), seed=seed, verbose=False)
     return meter.losses
 
@@ -159,6 +162,7 @@ def pyswarms_pso(problem: Problem, seed: int, evaluations: int) -> list[float]:
 PEERS: dict[str, Callable[[Problem, int, int], list[float]]] = {
     "pycma": pycma,
     "pymoo-ga": pymoo_ga,
+    "pymoo-ga-100": partial(pymoo_ga, population=100),
     "nevergrad-pso": nevergrad_pso,
     "nevergrad-rs-pso": nevergrad_realspace_pso,
     "pyswarms-pso": pyswarms_pso,
