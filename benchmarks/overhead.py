@@ -66,11 +66,11 @@ def bare_mlflow(store: Store, trials: int) -> Cost:
 
     watch = Watch()
     for number in range(trials):
-        run = store.client.create_run(store.experiment_id, run_name=f"floor {number}")
+        run = store.client.plain.create_run(store.experiment_id, run_name=f"floor {number}")
         params = [Param(f"x{j}", repr(0.123456789 * j)) for j in range(PARAMS)]
         metric = Metric("loss", 0.5, time.time_ns() // 1_000_000, 0)
-        store.client.log_batch(run.info.run_id, metrics=[metric], params=params)
-        store.client.set_terminated(run.info.run_id)
+        store.client.plain.log_batch(run.info.run_id, metrics=[metric], params=params)
+        store.client.plain.set_terminated(run.info.run_id)
     return watch.cost(trials)
 
 

@@ -257,6 +257,7 @@ def _drive(
             pool.cancel()
 
     threading.Thread(target=cancel_when_told, daemon=True).start()
+    record.store.client.be_patient(observer.say, stop.wake)
     lease.start(stop_driving=stop.now)
     status, how = KILLED, INTERRUPTED
     # Signals are ours to the very end: what one more Ctrl-C must not interrupt is the leaving.
@@ -273,7 +274,7 @@ def _drive(
                     experiment_id=ledger.experiment_id,
                 )
             )
-            ledger.kill_strays(len(state.generations))
+            ledger.kill_strays(but_generation=len(state.generations))
             state = loop(Drive(ledger, state, settings, pool, stop))
             lease.check(certain=True)
             if slots_left(state, settings.budget) == 0:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lepton_core.declaration import Declaration
 from lepton_core.events import Proposal, TrialRecord
 from lepton_tasks import records
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+from lepton_tasks.store_client import StoreClient
 
 PAGE = 1000
 UNFINISHED = ("RUNNING", "SCHEDULED")
@@ -57,7 +55,7 @@ class OpenSlot:
     run_id: str | None = None
 
 
-def find_runs(client: MlflowClient, experiment_id: str, condition: str) -> Iterator[Any]:
+def find_runs(client: StoreClient, experiment_id: str, condition: str) -> Iterator[Any]:
     """All runs of an experiment that fulfil a condition, each once, oldest first."""
     token, seen = None, set()
     while True:
@@ -111,7 +109,7 @@ def read_attempt(run: Any, declaration: Declaration) -> Attempt | None:
 
 
 def read_attempts(
-    client: MlflowClient, experiment_id: str, declaration: Declaration, generation: int | None
+    client: StoreClient, experiment_id: str, declaration: Declaration, generation: int | None
 ) -> list[Attempt]:
     """A sweep's trial runs, or those of one generation; foreign runs are left out."""
     found = find_runs(client, experiment_id, trial_condition(declaration.name, generation))

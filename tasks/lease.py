@@ -16,17 +16,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from lepton_core.errors import DrivenElsewhereError, LeaseLostError
-from lepton_tasks import records
+from lepton_tasks import records, write_points
 from lepton_tasks.environment import environment
 from lepton_tasks.host import life, this_process
 from lepton_tasks.records import Claim, claims, epoch_key, released_key
+from lepton_tasks.store_client import StoreClient
 from lepton_tasks.write_once import write_once
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 TTL_S = 30.0
 TTL_VARIABLE = "LEPTON_LEASE_SECONDS"
@@ -85,8 +82,9 @@ class Lease:
         claim: The claim that was won.
     """
 
-    def __init__(self, client: MlflowClient, run_id: str, claim: Claim) -> None:
+    def __init__(self, client: StoreClient, run_id: str, claim: Claim) -> None:
         self.client, self.run_id, self.claim = client, run_id, claim
+        self._hasty = client.hasty()
         self._confirmed = now()
         self._lost: Claim | None = None
         self._beats = 0
@@ -119,7 +117,7 @@ class Lease:
         """
         in_doubt = certain or now() - self._confirmed > self.claim.ttl_s / 2
         if self._lost is None and in_doubt:
-            self._confirm()
+            self._confirm(self.client)
         if self._lost is not None:
             other = self._lost
             raise LeaseLostError(
@@ -139,25 +137,26 @@ class Lease:
 
     def _say_farewell(self) -> None:
         """Tell whoever drives next, or drives already, that this driver is out of the way."""
-        write_once(self.client, self.run_id, released_key(self.epoch), self.claim.owner)
+        key = released_key(self.epoch)
+        write_once(self.client, write_points.RELEASED, self.run_id, key, self.claim.owner)
 
     def _beat(self) -> None:
         while not self._stop.wait(self.claim.ttl_s / BEATS_PER_TTL):
             try:
-                self._confirm()
+                self._confirm(self._hasty)
                 if self._lost is not None:
                     self._stop_driving(f"{who(self._lost)} took over")
                     self._say_farewell()
                     return
                 self._beats += 1
                 key = f"{records.HEARTBEAT}.{self.epoch:06d}"
-                self.client.set_tag(self.run_id, key, str(self._beats))
+                self._hasty.set_tag(write_points.HEARTBEAT, self.run_id, key, str(self._beats))
             except Exception:  # noqa: BLE001, S112  (the store is away: the next beat tries again)
                 continue
 
-    def _confirm(self) -> None:
+    def _confirm(self, client: StoreClient) -> None:
         asked = now()
-        run = self.client.get_run(self.run_id)
+        run = client.get_run(self.run_id)
         latest = claims(run.data.params)[-1]
         if latest.epoch > self.epoch:
             self._lost = latest
@@ -168,7 +167,7 @@ class Lease:
 
 
 def acquire(
-    client: MlflowClient,
+    client: StoreClient,
     run_id: str,
     *,
     name: str,
@@ -205,7 +204,7 @@ def acquire(
             environment=environment(),
         )
         text = claim.text()
-        if write_once(client, run_id, epoch_key(claim.epoch), text) == text:
+        if write_once(client, write_points.CLAIM, run_id, epoch_key(claim.epoch), text) == text:
             lease = Lease(client, run_id, claim)
             if held and take_over:
                 _await_farewell(client, run_id, held)
@@ -214,32 +213,35 @@ def acquire(
 
 
 def _wait_until_free(
-    client: MlflowClient, run_id: str, name: str, held: Holder, say: Callable[[str], None]
+    client: StoreClient, run_id: str, name: str, held: Holder, say: Callable[[str], None]
 ) -> None:
     """Return when the sweep has no driver any more, or raise as soon as it shows that it has.
 
     A process of this machine that is gone is dead. One that runs is alive. Of one that is stopped,
-    or elsewhere, the heartbeat tells.
+    or elsewhere, the heartbeat tells. Only time in which the store answered counts as silence:
+    while it was away, no driver could beat.
     """
-    since, asked = now(), False
     claim = held.claim
+    look_every = claim.ttl_s / BEATS_PER_TTL / LOOKS_PER_BEAT
+    silent, looked, asked = 0.0, now(), False
     while not held.released:
         state = life(claim.process)
         if state == "dead":
             return
         beat = held.beat
         run = client.get_run(run_id)
+        silent, looked = silent + min(now() - looked, 2 * look_every), now()
         latest = holder(run.data.params, run.data.tags)
         if latest is None or latest.claim.epoch != claim.epoch or latest.beat != beat:
             state = "running"
         if state == "running":
             raise _driven_elsewhere(name, latest.claim if latest else claim)
-        if (latest and latest.released) or now() - since > claim.ttl_s:
+        if (latest and latest.released) or silent > claim.ttl_s:
             return
         if not asked:
             say(f"{who(claim)} held this sweep; waiting up to {claim.ttl_s:g} s for a sign of it")
             asked = True
-        time.sleep(claim.ttl_s / BEATS_PER_TTL / LOOKS_PER_BEAT)
+        time.sleep(look_every)
 
 
 def leave_if_driven(params: Mapping[str, str], tags: Mapping[str, str], name: str) -> None:
@@ -263,7 +265,7 @@ def _driven_elsewhere(name: str, claim: Claim) -> DrivenElsewhereError:
     )
 
 
-def _await_farewell(client: MlflowClient, run_id: str, held: Holder) -> None:
+def _await_farewell(client: StoreClient, run_id: str, held: Holder) -> None:
     """Return when a driver whose lease was taken writes no more.
 
     It says so at its next heartbeat. One that says nothing looks its lease up before any write
@@ -281,6 +283,6 @@ def who(claim: Claim) -> str:
     return f"process {claim.process.pid} on {claim.process.host}"
 
 
-def request_cancel(client: MlflowClient, run_id: str, epoch: int) -> None:
+def request_cancel(client: StoreClient, run_id: str, epoch: int) -> None:
     """Ask an epoch's driver to stop; it sees this at its next heartbeat."""
-    client.set_tag(run_id, records.CANCEL, str(epoch))
+    client.set_tag(write_points.CANCEL, run_id, records.CANCEL, str(epoch))

@@ -23,7 +23,7 @@ from lepton_core.events import (
 )
 from lepton_core.fold import SweepState
 from lepton_core.portfolio import shares
-from lepton_tasks import records
+from lepton_tasks import records, write_points
 from lepton_tasks.attempts import (
     UNFINISHED,
     OpenSlot,
@@ -73,16 +73,15 @@ class MlflowLedger:
         with self._lock:
             self.lease.check()
             text = canonical_json(settings.to_record())
-            write_once(
-                self.client, self.record.entry.ledger, records.settings_key(self.lease.epoch), text
-            )
+            key = records.settings_key(self.lease.epoch)
+            write_once(self.client, write_points.SETTINGS, self.record.entry.ledger, key, text)
             self._parent = self.record.parent or self._make_parent(settings)
             self._experiment = self.client.get_run(self._parent).info.experiment_id
-            self.client.update_run(self._parent, status="RUNNING")
+            self.client.update_run(write_points.PARENT_RUNNING, self._parent, "RUNNING")
             # A crash between the two calls that make a ledger run leaves it running.
             running = "attributes.status = 'RUNNING'"
             for run in find_runs(self.client, self.record.store.ledger_id, running):
-                self.client.set_terminated(run.info.run_id)
+                self.client.set_terminated(write_points.LEDGER_ENDED, run.info.run_id)
 
     def _make_parent(self, settings: Settings) -> str:
         name = self.declaration.name
@@ -104,10 +103,10 @@ class MlflowLedger:
                 "mlflow.note.content": _note(self.declaration, settings),
             }
             orphan = self.client.create_run(
-                self.record.store.experiment_id, run_name=name, tags=tags
+                write_points.PARENT_RUN, self.record.store.experiment_id, run_name=name, tags=tags
             )
         run_id = str(orphan.info.run_id)
-        return write_once(self.client, ledger, PARENT, run_id)
+        return write_once(self.client, write_points.PARENT, ledger, PARENT, run_id)
 
     @property
     def parent(self) -> str:
@@ -136,20 +135,24 @@ class MlflowLedger:
             for attempt in attempts:
                 if attempt.run_id in kept and attempt.result is not None:
                     if attempt.status in UNFINISHED:
-                        self.client.set_terminated(attempt.run_id, _status(attempt.result))
+                        self._set_status(attempt.run_id, _status(attempt.result))
                 elif attempt.status != "KILLED" or attempt.killed is None:
                     self._kill(attempt.run_id, ORPHANED)
             self._runs = {n: s.run_id for n, s in slots.items() if s.run_id is not None}
             return slots
 
-    def kill_strays(self, open_generation: int) -> None:
-        """Mark runs outside the open generation that show as running though nobody runs them."""
+    def kill_strays(self, *, but_generation: int | None = None) -> None:
+        """Mark runs that show as running though nobody runs them, but those of one generation.
+
+        A driver that was killed leaves such runs, and so does a store that made a run twice.
+        """
+        others = f"and tags.`{records.GENERATION}` != '{but_generation}'"
         with self._lock:
             self.lease.check()
             for status in UNFINISHED:
                 condition = (
                     f"{trial_condition(self.declaration.name)} and attributes.status = '{status}' "
-                    f"and tags.`{records.GENERATION}` != '{open_generation}'"
+                    f"{'' if but_generation is None else others}"
                 )
                 for run in list(find_runs(self.client, self._experiment, condition)):
                     self._kill(run.info.run_id, ORPHANED)
@@ -166,6 +169,7 @@ class MlflowLedger:
         with self._lock:
             self.lease.check()
             run = self.client.create_run(
+                write_points.TRIAL_RUN,
                 self._experiment,
                 run_name=name if attempt == 0 else f"{name}.{attempt}",
                 tags={
@@ -185,7 +189,8 @@ class MlflowLedger:
             )
             run_id = str(run.info.run_id)
             self._flying.add(run_id)
-            self.client.log_batch(run_id, params=_params(self.declaration, proposal))
+            params = _params(self.declaration, proposal)
+            self.client.log_batch(write_points.TRIAL_PARAMS, run_id, params=params)
         return run_id
 
     def finish(self, run_id: str, record: TrialRecord, outcome: Outcome) -> None:
@@ -207,13 +212,14 @@ class MlflowLedger:
             tags = [RunTag(records.RESULT, records.outcome_text(record, self.lease.epoch))]
             # The store writes metrics before tags: with a result record, its metrics are there.
             try:
-                self.client.log_batch(run_id, metrics=metrics, tags=tags)
+                self.client.log_batch(write_points.TRIAL_RESULT, run_id, metrics=metrics, tags=tags)
             except MlflowException:
                 if self.client.get_run(run_id).info.lifecycle_stage != LifecycleStage.DELETED:
                     raise
-                self.client.restore_run(run_id)  # the objective deleted its own run
-                self.client.log_batch(run_id, metrics=metrics, tags=tags)
-            self.client.set_terminated(run_id, _status(record), end_time=now)
+                # The objective deleted its own run.
+                self.client.restore_run(write_points.TRIAL_RESTORED, run_id)
+                self.client.log_batch(write_points.TRIAL_RESULT, run_id, metrics=metrics, tags=tags)
+            self._set_status(run_id, _status(record), now)
             self._runs[record.proposal.slot] = run_id
             self._flying.discard(run_id)
 
@@ -225,20 +231,16 @@ class MlflowLedger:
             self._flying.discard(run_id)
 
     def _kill(self, run_id: str, reason: str) -> None:
-        from mlflow.exceptions import MlflowException  # noqa: PLC0415  (costs a second)
+        self.client.set_tag(write_points.KILLED_REASON, run_id, records.KILLED, reason)
+        self.client.set_terminated(write_points.KILLED_STATUS, run_id, "KILLED")
 
-        try:
-            self.client.set_tag(run_id, records.KILLED, reason)
-        except MlflowException:
-            # A driver that lost its lease may mark the same run at the same moment, and of two
-            # first writes of a tag the store refuses one; a second write is an update.
-            self.client.set_tag(run_id, records.KILLED, reason)
-        self.client.set_terminated(run_id, "KILLED")
+    def _set_status(self, run_id: str, status: str, end_time: int | None = None) -> None:
+        self.client.set_terminated(write_points.TRIAL_STATUS, run_id, status, end_time)
 
     def keep_output(self, run_id: str, output: Path) -> None:
         """Keep what an attempt printed, and its traceback, as an artifact of its run."""
         if output.exists() and output.stat().st_size:
-            self.client.log_artifact(run_id, str(output))
+            self.client.log_artifact(write_points.TRIAL_OUTPUT, run_id, str(output))
 
     # -- a generation, and the end ----------------------------------------------------------
 
@@ -260,8 +262,9 @@ class MlflowLedger:
             )
             key = seal_key(event.generation, epoch)
             for number, part in enumerate(parts):
-                write_once(self.client, ledger, f"{key}/{number:04d}", part)
-            write_once(self.client, ledger, key, header)
+                part_key = f"{key}/{number:04d}"
+                write_once(self.client, write_points.SEAL_PART, ledger, part_key, part)
+            write_once(self.client, write_points.SEAL, ledger, key, header)
             self._head, self._runs = chained, {}
             self._show_curves(state)
 
@@ -280,7 +283,7 @@ class MlflowLedger:
         now, step = milliseconds(), state.trials_done
         metrics = [Metric(name, value, now, step) for name, value in points.items()]
         if metrics:
-            self.client.log_batch(self._parent, metrics=metrics)
+            self.client.log_batch(write_points.CURVES, self._parent, metrics=metrics)
 
     def end(self, status: str) -> None:
         """Leave: whatever was under way is KILLED, the parent shows how it ended."""
@@ -289,7 +292,8 @@ class MlflowLedger:
             for run_id in sorted(self._flying):
                 self._kill(run_id, "cancelled: its driver was stopped")
             self._flying.clear()
-            self.client.set_terminated(self._parent, status)
+            self.kill_strays()
+            self.client.set_terminated(write_points.PARENT_ENDED, self._parent, status)
 
     def abandon(self) -> None:
         """After losing the lease: mark this driver's runs that do not count.

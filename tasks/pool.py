@@ -23,6 +23,7 @@ from lepton_core.events import Failure, Proposal
 from lepton_tasks.channel import Channel, ChannelClosedError
 from lepton_tasks.objective import Outcome
 from lepton_tasks.reaper import Reaper
+from lepton_tasks.store import objectives_environment
 
 SINGLE_THREADED = (
     "OMP_NUM_THREADS",
@@ -69,7 +70,7 @@ class _Worker:
 
     def __init__(self, job: Job, output: Path, reaper: Reaper) -> None:
         to_read, to_write = os.pipe(), os.pipe()  # (read end, write end): to it, from it
-        environment = {**dict.fromkeys(SINGLE_THREADED, "1"), **os.environ}
+        environment = {**dict.fromkeys(SINGLE_THREADED, "1"), **objectives_environment()}
         if job.tracking_uri is not None:
             environment["MLFLOW_TRACKING_URI"] = job.tracking_uri
         if job.experiment_id is not None:

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from lepton_core.canonical import canonical_json
 from lepton_core.declaration import Declaration
 from lepton_core.errors import RecordError
-from lepton_tasks import records
+from lepton_tasks import records, write_points
 from lepton_tasks.store import Store
 from lepton_tasks.write_once import write_once
+from lepton_tasks.write_points import WritePoint
 
 EXPERIMENT = "lepton-register"
 REGISTER = "lepton.register"
@@ -62,21 +63,24 @@ def enter(store: Store, declaration: Declaration) -> Entry:
     """
     register = _find(store) or _make(store)
     tags = records.declaration_tags(declaration)
-    ledger = _ledger_run(store, declaration.name, {records.SWEEP: declaration.name, **tags})
+    ledger = _ledger_run(
+        store, write_points.LEDGER_RUN, declaration.name, {records.SWEEP: declaration.name, **tags}
+    )
     text = canonical_json({"ledger": ledger, "digest": tags[records.DECLARATION + records.DIGEST]})
-    stored = write_once(store.client, register, PREFIX + declaration.name, text)
+    stored = write_once(store.client, write_points.NAME, register, PREFIX + declaration.name, text)
     if stored != text:  # a rival was faster; this ledger run is nobody's
-        store.client.set_tag(ledger, records.KILLED, "another driver declared this sweep first")
-        store.client.set_terminated(ledger, "KILLED")
+        reason = "another driver declared this sweep first"
+        store.client.set_tag(write_points.KILLED_REASON, ledger, records.KILLED, reason)
+        store.client.set_terminated(write_points.KILLED_STATUS, ledger, "KILLED")
     return _parse(declaration.name, stored)
 
 
-def _ledger_run(store: Store, name: str, tags: dict[str, str]) -> str:
+def _ledger_run(store: Store, point: WritePoint, name: str, tags: dict[str, str]) -> str:
     """A new run in the ledger's experiment, ended at once: nothing there ever shows as running."""
     run = store.client.create_run(
-        store.ledger_id, run_name=name, tags={records.KIND: "ledger", **tags}
+        point, store.ledger_id, run_name=name, tags={records.KIND: "ledger", **tags}
     )
-    store.client.set_terminated(run.info.run_id)
+    store.client.set_terminated(write_points.LEDGER_ENDED, run.info.run_id)
     return str(run.info.run_id)
 
 
@@ -102,16 +106,20 @@ def _find(store: Store) -> str | None:
 def _make(store: Store) -> str:
     from mlflow.exceptions import MlflowException  # noqa: PLC0415  (costs a second)
 
-    register = _ledger_run(store, "register of sweeps", {})
+    register = _ledger_run(store, write_points.REGISTER_RUN, "register of sweeps", {})
     location = store.address.artifacts_of(EXPERIMENT)
     try:
         store.client.create_experiment(
-            EXPERIMENT, artifact_location=location, tags={REGISTER: register}
+            write_points.REGISTER_POINTER,
+            EXPERIMENT,
+            artifact_location=location,
+            tags={REGISTER: register},
         )
     except MlflowException:
-        found = _find(store)  # a rival made it meanwhile; our run is nobody's
+        found = _find(store)
         if found is None:
             raise
-        store.client.set_terminated(register, "KILLED")
+        if found != register:  # a rival made it meanwhile; our run is nobody's
+            store.client.set_terminated(write_points.KILLED_STATUS, register, "KILLED")
         return found
     return register

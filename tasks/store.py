@@ -13,13 +13,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from lepton_core.errors import StoreUnreachableError
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+from lepton_tasks import write_points
+from lepton_tasks.store_client import StoreClient, first_line
 
 EMBEDDED = Path("mlruns")
 DATABASE = "mlflow.db"
@@ -33,12 +31,19 @@ QUIET = {
     # Otherwise each finished run costs one more call and two lines on the terminal.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    # Half a minute for a server that is gone (2 + 4 + 8 + 16 s), where MLflow's 7 take four.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     # Nothing read from the store is unpickled.
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
 }
+
+
+DRIVERS_OWN = {
+    # Lepton waits itself, visibly, and knows what a repeated call may find: see StoreClient.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+"""What holds for this process's calls only; the objective's own are repeated by MLflow."""
+_set_here: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,7 @@ class Store:
     """
 
     address: Address
-    client: MlflowClient
+    client: StoreClient
     experiment_id: str
     ledger_id: str
 
@@ -124,7 +129,7 @@ def connect(where: Address | None = None) -> Store:
         from mlflow import MlflowClient  # noqa: PLC0415
 
         try:
-            client = MlflowClient(where.tracking_uri)
+            client = StoreClient(MlflowClient(where.tracking_uri), where.place)
             trials = experiment(client, where.experiment, where)
         except ModuleNotFoundError as error:
             raise StoreUnreachableError(
@@ -140,9 +145,19 @@ def connect(where: Address | None = None) -> Store:
 
 def quieten() -> None:
     """Keep MLflow's own chatter, truncation and telemetry out; what the user set stands."""
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
+    for name, value in {**QUIET, **DRIVERS_OWN}.items():
+        if name not in os.environ:
+            os.environ[name] = value
+            _set_here.add(name)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    # It logs a traceback for each failed statement, which is raised besides.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+
+
+def objectives_environment() -> dict[str, str]:
+    """This process's environment without what `quieten` set for its own calls only."""
+    ours = _set_here & set(DRIVERS_OWN)
+    return {name: value for name, value in os.environ.items() if name not in ours}
 
 
 def load_libraries() -> None:
@@ -152,7 +167,7 @@ def load_libraries() -> None:
     import scipy.stats  # noqa: F401, PLC0415
 
 
-def experiment(client: MlflowClient, name: str, where: Address) -> str:
+def experiment(client: StoreClient, name: str, where: Address) -> str:
     """The id of an experiment, made if it is missing; many may ask at once.
 
     Raises:
@@ -164,7 +179,8 @@ def experiment(client: MlflowClient, name: str, where: Address) -> str:
     if found is None:
         try:
             location = where.artifacts_of(name)
-            return str(client.create_experiment(name, artifact_location=location))
+            point = write_points.EXPERIMENT
+            return client.create_experiment(point, name, artifact_location=location)
         except MlflowException:
             found = client.get_experiment_by_name(name)  # another driver made it meanwhile
             if found is None:
@@ -199,12 +215,6 @@ def reachable(place: str) -> Iterator[None]:
             "command goes on from there.",
             place=place,
         ) from error
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, at most one line of 300 characters."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300]
 
 
 def _probe(where: Address) -> None:

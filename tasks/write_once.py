@@ -7,15 +7,13 @@ an error may come after the write was applied, so the answer is always read back
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+from lepton_tasks.store_client import StoreClient
+from lepton_tasks.write_points import WritePoint
 
 MAX_VALUE = 5500  # characters; MLflow's own limit on a param's value is 6,000
 
 
-def write_once(client: MlflowClient, run_id: str, key: str, value: str) -> str:
+def write_once(client: StoreClient, point: WritePoint, run_id: str, key: str, value: str) -> str:
     """Write a register if it is empty.
 
     Returns:
@@ -27,7 +25,7 @@ def write_once(client: MlflowClient, run_id: str, key: str, value: str) -> str:
     from mlflow.exceptions import MlflowException  # noqa: PLC0415  (costs a second)
 
     try:
-        client.log_param(run_id, key, value)
+        client.log_param(point, run_id, key, value)
     except MlflowException:
         stored = client.get_run(run_id).data.params.get(key)
         if stored is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import uuid
@@ -15,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
+
+# A shell starts what runs in its background with Ctrl-C ignored, which children would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before anything imports MLflow or Prefect, which read some of these only once.
 _PREFECT_HOME = tempfile.mkdtemp(prefix="lepton-tests-prefect-")

@@ -120,7 +120,7 @@ def test_the_keys_of_commands_on_sweeps(sweep_folder, told, store, monkeypatch, 
         {k for k in parts if k.startswith("divergence.")},
     )
     trial = store.client.search_runs([store.experiment_id], "tags.`lepton.slot` = '0'")[0]
-    store.client.set_tag(trial.info.run_id, "lepton.seed", "1")
+    store.client.plain.set_tag(trial.info.run_id, "lepton.seed", "1")
     code, altered = told("verify", "demo")
     assert (code, {k for k in altered if k.startswith("alterations[")}) == (
         ALTERED,

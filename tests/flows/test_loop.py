@@ -164,10 +164,13 @@ def test_no_more_generations_are_sealed_than_asked_for():
 def test_asked_to_drain_it_finishes_what_runs_and_begins_nothing():
     stop, ledger = StopSignal(), Memory(declared())
 
+    def same(proposal):
+        return Outcome(value=1.0)
+
     def stopping(proposal):
         if proposal.number == 5:
             stop.drain("enough")
-        return Outcome(value=1.0)
+        return same(proposal)
 
     state = go(ledger, Evaluates(stopping), stop=stop)
     assert state.trials_done == 4
@@ -175,8 +178,9 @@ def test_asked_to_drain_it_finishes_what_runs_and_begins_nothing():
         f"{n}.0" for n in range(6)
     ]
     assert len(ledger.runs) == 6
-    evaluator = Evaluates()
-    assert proposals(go(ledger, evaluator)) == proposals(go(Memory(declared())))
+    evaluator = Evaluates(same)
+    undisturbed = go(Memory(declared()), Evaluates(same))
+    assert proposals(go(ledger, evaluator)) == proposals(undisturbed)
     assert [p.number for p in evaluator.asked] == list(range(6, 12))
 
 

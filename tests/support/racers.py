@@ -8,13 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mlflow import MlflowClient
-
 from lepton_core.declaration import Declaration
 from lepton_tasks import register
 from lepton_tasks.store import connect
 from lepton_tasks.sweep_yaml import read
 from lepton_tasks.write_once import write_once
+from lepton_tasks.write_points import NAME
 
 
 def await_start(ready: str, go: str) -> None:
@@ -26,9 +25,9 @@ def await_start(ready: str, go: str) -> None:
 
 def write(*, ready: str, go: str, run_id: str, keys: int, value: str) -> None:
     """Write each of many registers; print what each holds."""
-    client = MlflowClient(connect().address.tracking_uri)
+    client = connect().client
     await_start(ready, go)
-    held = [write_once(client, run_id, f"key/{key}", value) for key in range(keys)]
+    held = [write_once(client, NAME, run_id, f"key/{key}", value) for key in range(keys)]
     print("held", json.dumps(held), flush=True)
 
 

@@ -59,11 +59,11 @@ def claim_as(store, ledger, epoch, when="then", **changes):
         claimed_at=when,
         environment={},
     )
-    store.client.log_param(ledger, records.epoch_key(epoch), claim.text())
+    store.client.plain.log_param(ledger, records.epoch_key(epoch), claim.text())
 
 
 def beat(store, ledger, epoch, count):
-    store.client.set_tag(ledger, f"{records.HEARTBEAT}.{epoch:06d}", str(count))
+    store.client.plain.set_tag(ledger, f"{records.HEARTBEAT}.{epoch:06d}", str(count))
 
 
 def test_of_eight_drivers_started_at_once_one_drives_and_the_others_leave(sweep_folder, drivers):
@@ -159,7 +159,7 @@ def test_a_driver_elsewhere_that_leaves_while_we_wait_makes_way_at_once(store, l
     claim_as(store, ledger, 1, host="elsewhere")
 
     def leave(_message):
-        store.client.log_param(ledger, records.released_key(1), "another 1")
+        store.client.plain.log_param(ledger, records.released_key(1), "another 1")
 
     started = time.monotonic()
     assert claim_now(say=leave).epoch == 2
@@ -168,7 +168,7 @@ def test_a_driver_elsewhere_that_leaves_while_we_wait_makes_way_at_once(store, l
 
 def test_only_the_owner_can_release_an_epoch(store, ledger, claim_now):
     claim_now()
-    store.client.log_param(ledger, records.released_key(1), "not the owner")
+    store.client.plain.log_param(ledger, records.released_key(1), "not the owner")
     with pytest.raises(DrivenElsewhereError):
         claim_now()
 

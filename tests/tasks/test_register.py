@@ -57,7 +57,7 @@ def test_an_empty_store_has_no_sweeps(store):
 def test_a_register_that_lost_its_pointer_is_named(sweep_folder, store):
     register.enter(store, declaration(sweep_folder))
     pointer = store.client.get_experiment_by_name(register.EXPERIMENT)
-    store.client._tracking_client.store.delete_experiment_tag(
+    store.client.plain._tracking_client.store.delete_experiment_tag(
         pointer.experiment_id, register.REGISTER
     )
     with pytest.raises(RecordError, match=r"lost its tag lepton\.register"):
@@ -67,7 +67,8 @@ def test_a_register_that_lost_its_pointer_is_named(sweep_folder, store):
 def test_an_altered_declaration_is_named(sweep_folder, store):
     entry = register.enter(store, declaration(sweep_folder))
     text = store.client.get_run(entry.ledger).data.tags["lepton.declaration"]
-    store.client.set_tag(entry.ledger, "lepton.declaration", text.replace('"seed":7', '"seed":8'))
+    edited = text.replace('"seed":7', '"seed":8')
+    store.client.plain.set_tag(entry.ledger, "lepton.declaration", edited)
     with pytest.raises(RecordError, match="declaration is torn or was altered"):
         SweepRecord(store, entry)
 
@@ -77,6 +78,6 @@ def test_a_declaration_altered_together_with_its_digest_is_named(sweep_folder, s
     other = register.enter(store, declaration(sweep_folder, name="other"))
     for key, value in store.client.get_run(other.ledger).data.tags.items():
         if key.startswith("lepton.declaration"):
-            store.client.set_tag(entry.ledger, key, value)
+            store.client.plain.set_tag(entry.ledger, key, value)
     with pytest.raises(RecordError, match="its digest is not the registered one"):
         SweepRecord(store, entry)

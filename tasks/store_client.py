@@ -1,0 +1,281 @@
+"""MLflow's client as Lepton uses it: every write is named, a store that is away is waited for.
+
+A call that failed in passing (the connection was reset, the server answered 500 or 503 or not in
+time, the database was locked) is made again, with growing pauses, for as long as the patience
+lasts. The failed call may have been applied all the same, or may yet be. So each call is one that
+may be applied twice: params are registers, a tag or a status is set to the same value again, a
+metric at the same step and time is one point; and a run carries the id of the request that made it,
+by which the repeated call finds it. (A run that a late or doubled request made beside it shows as
+running, which `MlflowLedger` looks for at the end.)
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lepton_tasks.write_points import WritePoint
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+T = TypeVar("T")
+
+PATIENCE_S = 600.0
+PATIENCE_VARIABLE = "LEPTON_STORE_PATIENCE_SECONDS"
+READING_PATIENCE_S = 10.0  # of commands that only read: somebody waits for the answer
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
+REQUEST = "lepton.request"  # the tag that holds the id of the call that made a run
+
+PASSING = frozenset(
+    {
+        "ABORTED",
+        "CANCELLED",
+        "DEADLINE_EXCEEDED",
+        "INTERNAL_ERROR",
+        "IO_ERROR",
+        "REQUEST_LIMIT_EXCEEDED",
+        "RESOURCE_EXHAUSTED",
+        "SERVICE_UNDER_MAINTENANCE",
+        "TEMPORARILY_UNAVAILABLE",
+        "UNPARSEABLE_HTTP_ERROR",
+        "WORKSPACE_TEMPORARILY_UNAVAILABLE",
+    }
+)
+"""MLflow's error codes of failures that may pass: those that mean HTTP 408, 429, 499 or 5xx."""
+LASTING_TEXTS = ("readonly database", "read-only", "permission denied", "authentication failed")
+
+
+def patience() -> float:
+    """Seconds that a driver waits for its store: 600, or LEPTON_STORE_PATIENCE_SECONDS."""
+    try:
+        return max(0.0, float(os.environ.get(PATIENCE_VARIABLE, PATIENCE_S)))
+    except ValueError:
+        return PATIENCE_S
+
+
+def passes(error: BaseException) -> bool:
+    """Whether the same call may succeed a little later."""
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415  (costs a second)
+    from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError  # noqa: PLC0415
+
+    if any(text in str(error).lower() for text in LASTING_TEXTS):
+        return False
+    if isinstance(error, MlflowException):
+        if error.error_code in PASSING:
+            return True
+        cause = error.__cause__  # MLflow calls a lost connection a bad request, now and then
+        return cause is not None and not isinstance(cause, MlflowException) and passes(cause)
+    if isinstance(error, OperationalError | InterfaceError | ConnectionError | TimeoutError):
+        return True
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+class StoreClient:
+    """The calls of MLflow's client that Lepton makes. They may come from several threads.
+
+    Args:
+        client: MLflow's.
+        place: The store, for people.
+
+    Attributes:
+        patience_s: How long a store that is away is waited for.
+        say: Told once when that begins, and once when it is over.
+        give_up: Set when nobody wants to wait any more.
+    """
+
+    def __init__(self, client: MlflowClient, place: str) -> None:
+        self.plain, self.place = client, place
+        self.patience_s = READING_PATIENCE_S
+        self.say: Callable[[str], None] = lambda _: None
+        self.give_up = threading.Event()
+        self._lock = threading.Lock()
+        self._away_since: float | None = None
+
+    def be_patient(self, say: Callable[[str], None], give_up: threading.Event) -> None:
+        """Wait for the store as a driver does: long, visibly, until it is told to stop."""
+        self.patience_s, self.say, self.give_up = patience(), say, give_up
+
+    def hasty(self) -> StoreClient:
+        """The same store for calls that are made again anyway: no waiting, no messages."""
+        other = StoreClient(self.plain, self.place)
+        other.patience_s = 0.0
+        return other
+
+    # -- reading ----------------------------------------------------------------------------
+
+    def get_run(self, run_id: str) -> Any:
+        """A run."""
+        return self._call(lambda: self.plain.get_run(run_id))
+
+    def search_runs(self, experiment_ids: list[str], condition: str = "", **options: Any) -> Any:
+        """A page of runs."""
+        return self._call(lambda: self.plain.search_runs(experiment_ids, condition, **options))
+
+    def get_experiment(self, experiment_id: str) -> Any:
+        """An experiment."""
+        return self._call(lambda: self.plain.get_experiment(experiment_id))
+
+    def get_experiment_by_name(self, name: str) -> Any:
+        """An experiment, or None."""
+        return self._call(lambda: self.plain.get_experiment_by_name(name))
+
+    # -- writing ----------------------------------------------------------------------------
+
+    def create_experiment(self, point: WritePoint, name: str, **options: Any) -> str:
+        """Make an experiment.
+
+        Raises:
+            MlflowException: It exists already, perhaps by an earlier try of this very call.
+        """
+        return str(self._write(point, lambda: self.plain.create_experiment(name, **options)))
+
+    def create_run(
+        self,
+        point: WritePoint,
+        experiment_id: str,
+        *,
+        run_name: str,
+        tags: Mapping[str, str],
+        start_time: int | None = None,
+    ) -> Any:
+        """Make a run, once, however often it must be tried."""
+        request = secrets.token_hex(8)
+        known = {**tags, REQUEST: request}
+        tried = False
+
+        def create() -> Any:
+            nonlocal tried
+            if tried:
+                made = self.plain.search_runs(
+                    [experiment_id], f"tags.`{REQUEST}` = '{request}'", max_results=1
+                )
+                if made:
+                    return made[0]
+            tried = True
+            return self.plain.create_run(
+                experiment_id, run_name=run_name, tags=known, start_time=start_time
+            )
+
+        return self._write(point, create)
+
+    def log_param(self, point: WritePoint, run_id: str, key: str, value: str) -> None:
+        """Write a param, which is a register: see `lepton_tasks.write_once`."""
+        self._write(point, lambda: self.plain.log_param(run_id, key, value))
+
+    def log_batch(
+        self,
+        point: WritePoint,
+        run_id: str,
+        *,
+        metrics: Sequence[Any] = (),
+        params: Sequence[Any] = (),
+        tags: Sequence[Any] = (),
+    ) -> None:
+        """Write metrics, params and tags, in this order."""
+        self._write(
+            point, lambda: self.plain.log_batch(run_id, metrics=metrics, params=params, tags=tags)
+        )
+
+    def set_tag(self, point: WritePoint, run_id: str, key: str, value: str) -> None:
+        """Write a tag."""
+        self._write(point, lambda: self._set_tag(run_id, key, value))
+
+    def _set_tag(self, run_id: str, key: str, value: str) -> None:
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415  (costs a second)
+
+        try:
+            self.plain.set_tag(run_id, key, value)
+        except MlflowException as error:
+            if error.error_code != "BAD_REQUEST":
+                raise
+            # Of two first writes of a tag at the same moment the store refuses one; a second write
+            # is an update.
+            self.plain.set_tag(run_id, key, value)
+
+    def set_terminated(
+        self, point: WritePoint, run_id: str, status: str | None = None, end_time: int | None = None
+    ) -> None:
+        """Set a run's final status and when it ended."""
+        self._write(point, lambda: self.plain.set_terminated(run_id, status, end_time))
+
+    def update_run(self, point: WritePoint, run_id: str, status: str) -> None:
+        """Set a run's status."""
+        self._write(point, lambda: self.plain.update_run(run_id, status=status))
+
+    def restore_run(self, point: WritePoint, run_id: str) -> None:
+        """Bring a deleted run back."""
+        self._write(point, lambda: self.plain.restore_run(run_id))
+
+    def log_artifact(self, point: WritePoint, run_id: str, file: str) -> None:
+        """Keep a file as an artifact of a run."""
+        self._write(point, lambda: self.plain.log_artifact(run_id, file))
+
+    # -- waiting ----------------------------------------------------------------------------
+
+    def _write(self, point: WritePoint, write: Callable[[], T]) -> T:
+        """Make a call that changes the store; every one of them passes here."""
+        del point  # Unused: the crash matrix wraps this method, and kills by the point's name.
+        return self._call(write)
+
+    def _call(self, call: Callable[[], T]) -> T:
+        try:
+            result = call()
+        except Exception as error:
+            if not passes(error) or self.patience_s <= 0 or self.give_up.is_set():
+                raise
+            result = self._wait_for(call, error)
+        if self._away_since is not None:
+            self._say_back()
+        return result
+
+    def _wait_for(self, call: Callable[[], T], error: Exception) -> T:
+        since, pause = time.monotonic(), FIRST_PAUSE_S
+        while True:
+            # One reset is nothing to speak of; a second failure is.
+            if pause > FIRST_PAUSE_S:
+                self._say_away(error)
+            left = self.patience_s - (time.monotonic() - since)
+            if left <= 0 or self.give_up.wait(min(pause, left)):
+                self.patience_s = min(self.patience_s, FIRST_PAUSE_S)  # nobody waits a second time
+                raise error
+            try:
+                return call()
+            except Exception as again:
+                if not passes(again):
+                    raise
+                error = again
+            pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    def _say_away(self, error: Exception) -> None:
+        with self._lock:
+            if self._away_since is not None:
+                return
+            self._away_since = time.monotonic()
+        self.say(
+            f"the tracking store {self.place} is away: {first_line(error)}\n"
+            f"trying again for up to {duration_text(self.patience_s)} "
+            f"({PATIENCE_VARIABLE} sets it); nothing is lost"
+        )
+
+    def _say_back(self) -> None:
+        with self._lock:
+            if self._away_since is None:
+                return
+            away, self._away_since = time.monotonic() - self._away_since, None
+        self.say(f"the tracking store is back after {duration_text(away)}")
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, at most one line of 300 characters."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:300]
+
+
+def duration_text(seconds: float) -> str:
+    """Seconds or minutes, for people."""
+    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"  # noqa: PLR2004

@@ -1,0 +1,137 @@
+"""Every point at which something of a sweep is written, and what a crash there comes to.
+
+Each call of `lepton_tasks.store_client` that changes the store names one of these, and so does each
+file that is written. The crash matrix (``tests/flows/test_crash_matrix.py``) kills a driver, or a
+worker, before and after each of them; its table is ``docs/crashes.md``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class WritePoint:
+    """One kind of write.
+
+    Attributes:
+        name: Its name in tests and documents.
+        writes: What it writes.
+        if_last: What the next driver makes of it, if it was the last write before a crash.
+    """
+
+    name: str
+    writes: str
+    if_last: str
+
+
+POINTS: dict[str, WritePoint] = {}
+
+
+def _point(name: str, writes: str, if_last: str) -> WritePoint:
+    POINTS[name] = WritePoint(name, writes, if_last)
+    return POINTS[name]
+
+
+# -- a store's first sweep --------------------------------------------------------------------
+DATABASE = _point(
+    "store.database",
+    "the embedded database, whole, at one stroke",
+    "used by whoever comes next; one in the making is cleared away later",
+)
+EXPERIMENT = _point(
+    "store.experiment",
+    "the experiment of trials, or of the ledger",
+    "used by whoever comes next",
+)
+REGISTER_RUN = _point(
+    "register.run",
+    "the run that registers all sweeps",
+    "nobody's until the pointer names it; the next driver makes another",
+)
+REGISTER_POINTER = _point(
+    "register.pointer",
+    "the experiment whose tag names the register run",
+    "the store has its register",
+)
+
+# -- a sweep's declaration --------------------------------------------------------------------
+LEDGER_RUN = _point(
+    "sweep.ledger_run",
+    "the sweep's ledger run, with the declaration",
+    "not registered: nobody's; the next driver makes another",
+)
+LEDGER_ENDED = _point(
+    "sweep.ledger_ended",
+    "a ledger run's status: nothing there shows as running",
+    "nothing is missing; if it was not written, the next driver writes it",
+)
+NAME = _point("sweep.name", "the sweep's name in the register", "the sweep exists, with no trials")
+
+# -- taking the wheel -------------------------------------------------------------------------
+CLAIM = _point(
+    "driver.claim",
+    "`epoch/N`: the right to drive",
+    "the next driver claims N + 1; at once if this one's process is dead",
+)
+SETTINGS = _point("driver.settings", "`settings/N`", "recorded for nothing")
+PARENT_RUN = _point(
+    "driver.parent_run",
+    "the sweep's parent run",
+    "found by its tag `lepton.ledger` and taken up",
+)
+PARENT = _point("driver.parent", "`parent`: which run that is", "the sweep has its parent run")
+PARENT_RUNNING = _point(
+    "driver.parent_running",
+    "the parent run's status: RUNNING",
+    "the next driver sets it in any case",
+)
+HEARTBEAT = _point("driver.heartbeat", "the heartbeat", "a counter that moves no more")
+
+# -- a trial ----------------------------------------------------------------------------------
+TRIAL_RUN = _point(
+    "trial.run",
+    "the trial's run, with the exact proposal",
+    "the proposal stands; the run is KILLED (orphaned), the slot issued again",
+)
+TRIAL_PARAMS = _point("trial.params", "the trial's MLflow params", "as before")
+TRIAL_OUTPUT = _point("trial.output", "`output.txt`, an artifact", "as before")
+TRIAL_RESTORED = _point(
+    "trial.restored", "a run back that the objective deleted", "as before: it has no result yet"
+)
+TRIAL_RESULT = _point(
+    "trial.result",
+    "metrics, then the result record",
+    "without the result record the attempt is orphaned; with it, it counts",
+)
+TRIAL_STATUS = _point(
+    "trial.status",
+    "the run's final status",
+    "nothing is missing; if it was not written, the next driver writes it",
+)
+KILLED_REASON = _point(
+    "trial.killed_reason", "why an attempt counts for nothing", "marked again, with its status"
+)
+KILLED_STATUS = _point("trial.killed_status", "the status KILLED", "nothing is missing")
+
+# -- a generation, and the end ----------------------------------------------------------------
+SEAL_PART = _point(
+    "seal.part",
+    "a part of a seal's text",
+    "without its header no seal: the slots' results stand, the generation is sealed anew",
+)
+SEAL = _point("seal.header", "a seal's header", "the generation is closed")
+CURVES = _point(
+    "seal.curves",
+    "the parent run's curves: the best, the shares",
+    "for people; the next driver's first seal shows them again",
+)
+PARENT_ENDED = _point(
+    "end.parent_status",
+    "the parent run's final status",
+    "the next driver finds a dead process; at the target it sets the status once more",
+)
+RELEASED = _point("end.released", "`released/N`: the driver left", "the next driver starts at once")
+CANCEL = _point(
+    "cancel", "`lepton.cancel`: the epoch that is asked to stop", "its driver stops at a heartbeat"
+)
