@@ -11,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check check-format check-lint check-types check-imports fmt cov bench dist constraints clean FORCE
+.PHONY: help setup demo test check check-format check-lint check-types check-imports fmt cov crashes bench dist constraints clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ cov: setup ## Run the tests with branch coverage; the heart of the core must rea
 	$(BIN)/python -m pytest --cov --cov-report= $(ARGS)
 	$(BIN)/python -m coverage report
 	$(BIN)/python -m coverage report --fail-under=100 --include='$(PURE)'
+
+crashes: setup ## Kill drivers and workers at every write point, and write docs/crashes.md anew
+	LEPTON_TEST_WRITE_CRASHES=1 $(BIN)/python -m pytest tests/flows/test_crash_matrix.py -k 'not the_page'
 
 bench: setup ## Measure what Lepton itself costs per trial
 	$(BIN)/python benchmarks/overhead.py $(ARGS)

@@ -24,6 +24,7 @@ class Attempt:
         proposal: As recorded, or None where that record is torn or was altered.
         result: The driver's result record, or None.
         killed: Why it counts for nothing, or None.
+        deleted: Whether its run was deleted, by the objective perhaps.
     """
 
     run_id: str
@@ -34,6 +35,7 @@ class Attempt:
     proposal: Proposal | None
     result: TrialRecord | None
     killed: str | None
+    deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +57,25 @@ class OpenSlot:
     run_id: str | None = None
 
 
-def find_runs(client: StoreClient, experiment_id: str, condition: str) -> Iterator[Any]:
-    """All runs of an experiment that fulfil a condition, each once, oldest first."""
+def find_runs(
+    client: StoreClient, experiment_id: str, condition: str, *, deleted: bool = False
+) -> Iterator[Any]:
+    """All runs of an experiment that fulfil a condition, each once, oldest first.
+
+    Args:
+        client: The store's client.
+        experiment_id: The experiment.
+        condition: In MLflow's search language.
+        deleted: Find deleted ones too.
+    """
+    from mlflow.entities import ViewType  # noqa: PLC0415  (costs a second)
+
     token, seen = None, set()
     while True:
         page = client.search_runs(
             [experiment_id],
             condition,
+            run_view_type=ViewType.ALL if deleted else ViewType.ACTIVE_ONLY,
             max_results=PAGE,
             order_by=["attributes.start_time ASC"],
             page_token=token,
@@ -105,14 +119,21 @@ def read_attempt(run: Any, declaration: Declaration) -> Attempt | None:
             else None
         ),
         killed=killed,
+        deleted=run.info.lifecycle_stage == "deleted",
     )
 
 
 def read_attempts(
-    client: StoreClient, experiment_id: str, declaration: Declaration, generation: int | None
+    client: StoreClient,
+    experiment_id: str,
+    declaration: Declaration,
+    generation: int | None,
+    *,
+    deleted: bool = False,
 ) -> list[Attempt]:
     """A sweep's trial runs, or those of one generation; foreign runs are left out."""
-    found = find_runs(client, experiment_id, trial_condition(declaration.name, generation))
+    condition = trial_condition(declaration.name, generation)
+    found = find_runs(client, experiment_id, condition, deleted=deleted)
     parsed = (read_attempt(run, declaration) for run in found)
     return [attempt for attempt in parsed if attempt is not None]
 

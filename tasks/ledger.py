@@ -122,14 +122,20 @@ class MlflowLedger:
         """What is on record for the open generation; attempts that were under way are orphans.
 
         Results that a driver recorded before it died stand. Every other attempt that is not
-        KILLED becomes so, with its reason.
+        KILLED becomes so, with its reason. A run that was deleted meanwhile, by its own objective
+        perhaps, is brought back: it takes part in the counting.
         """
         with self._lock:
             self.lease.check()
             self._runs = {}
             if self.lease.epoch == 1:  # nobody drove before: there is nothing to find
                 return {}
-            attempts = read_attempts(self.client, self._experiment, self.declaration, generation)
+            attempts = read_attempts(
+                self.client, self._experiment, self.declaration, generation, deleted=True
+            )
+            for attempt in attempts:
+                if attempt.deleted:
+                    self.client.restore_run(write_points.TRIAL_RESTORED, attempt.run_id)
             slots = open_slots(attempts, self._head)
             kept = {slot.run_id for slot in slots.values() if slot.run_id}
             for attempt in attempts:

@@ -11,6 +11,7 @@ running, which `MlflowLedger` looks for at the end.)
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import threading
@@ -47,6 +48,7 @@ PASSING = frozenset(
     }
 )
 """MLflow's error codes of failures that may pass: those that mean HTTP 408, 429, 499 or 5xx."""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 LASTING_TEXTS = ("readonly database", "read-only", "permission denied", "authentication failed")
 
 
@@ -72,6 +74,8 @@ def passes(error: BaseException) -> bool:
         return cause is not None and not isinstance(cause, MlflowException) and passes(cause)
     if isinstance(error, OperationalError | InterfaceError | ConnectionError | TimeoutError):
         return True
+    if isinstance(error, OSError):
+        return error.errno in NO_ROOM
     return isinstance(error, DBAPIError) and error.connection_invalidated
 
 

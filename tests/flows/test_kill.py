@@ -14,41 +14,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from aftermath import assert_as_if_nothing_had_happened
 from drivers import MARK, PATIENCE_S, await_no_process, wait_until
-from histories import all_runs, assert_sound, counted, full_list, of_kind, trials
+from histories import all_runs, assert_sound, counted, trials
 
 SEED = int(os.environ.get("LEPTON_TEST_SEED", "0"))
 THOROUGH = bool(os.environ.get("LEPTON_TEST_THOROUGH"))  # every write point, not a sample
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory, migrated, drivers):
-    """The list and the best of sweeps that nobody disturbed, by their budget."""
-    from tests.conftest import OBJECTIVE, SweepFolder
-
-    known = {}
-
-    def run(**changes):
-        key = repr(changes)
-        if key not in known:
-            path = tmp_path_factory.mktemp("undisturbed") / "sweep"
-            folder = SweepFolder(path, migrated, OBJECTIVE)
-            folder.write(**changes)
-            best = drivers.run(folder.path, in_process=True).ending()["best"]
-            known[key] = full_list(folder.path), best
-        return known[key]
-
-    return run
-
-
-def assert_as_if_nothing_had_happened(folder, undisturbed, best, **changes):
-    assert_sound(folder.path)
-    await_no_process(folder.mark)
-    expected, expected_best = undisturbed(**changes)
-    assert full_list(folder.path) == expected
-    assert best == expected_best
-    (parent,) = of_kind(folder.path, "sweep")
-    assert parent.status == "FINISHED"
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -133,7 +133,7 @@ class Drivers:
     def start(self, folder: Path, mark: str = "", **request: Any) -> Driver:
         """Start a driver in a folder; see `fork_server.drive` for what may be requested."""
         self._count += 1
-        output = folder / f"driver{self._count}.out"
+        output = Path(request.pop("output", folder / f"driver{self._count}.out"))
         env = {**request.pop("env", {}), MARK: mark}
         answer = self._ask({"folder": str(folder), "output": str(output), "env": env, **request})
         pid = answer["pid"]

@@ -3,7 +3,7 @@
 Requests and answers are lines of JSON. A driver is a process in a session of its own, with the
 folder, environment and output file that the request names; it drives a sweep as the command line
 does, without Prefect, and ends with the exit code of the contract. The request may ask it to kill
-or stop itself before its n-th write to the store.
+or stop itself at a named write point, or before its n-th write statement.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow  # noqa: F401  (the drivers would each take a second for it)
+from kill_points import kill_at
 from racers import RACERS
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
@@ -146,6 +147,13 @@ def signal_at_seal(number: int, what: str) -> None:
     MlflowLedger.seal = sealing  # type: ignore[method-assign]
 
 
+def set_clock_wrong(seconds: float) -> None:
+    """Let this process's wall clock be ahead, or behind."""
+    read, read_ns = time.time, time.time_ns
+    time.time = lambda: read() + seconds
+    time.time_ns = lambda: read_ns() + int(seconds * 1e9)
+
+
 def child(request: dict[str, Any]) -> None:
     os.setsid()
     os.chdir(request["folder"])
@@ -156,6 +164,10 @@ def child(request: dict[str, Any]) -> None:
     os.dup2(output, 2)
     if "signal_before_write" in request:
         signal_before_write(*request["signal_before_write"])
+    if "skew_s" in request:
+        set_clock_wrong(request["skew_s"])
+    if "kill_at" in request:
+        kill_at(*request["kill_at"])
     if "at_seal" in request:
         signal_at_seal(*request["at_seal"])
     code = 1

@@ -10,7 +10,10 @@ from typing import Any
 
 from lepton_core.declaration import Declaration
 from lepton_tasks import register
+from lepton_tasks.lease import request_cancel
+from lepton_tasks.records import claims
 from lepton_tasks.store import connect
+from lepton_tasks.sweep_record import open_record
 from lepton_tasks.sweep_yaml import read
 from lepton_tasks.write_once import write_once
 from lepton_tasks.write_points import NAME
@@ -39,4 +42,10 @@ def declare(*, ready: str, go: str) -> None:
     print("entry", json.dumps([entry.ledger, entry.digest]), flush=True)
 
 
-RACERS: dict[str, Callable[..., Any]] = {"write": write, "declare": declare}
+def cancel(*, name: str) -> None:
+    """Ask the sweep's driver to stop."""
+    record = open_record(name)
+    request_cancel(record.store.client, record.entry.ledger, claims(record.params)[-1].epoch)
+
+
+RACERS: dict[str, Callable[..., Any]] = {"write": write, "declare": declare, "cancel": cancel}

@@ -1,0 +1,45 @@
+"""Kills this process at a named write point: SIGKILL to its group, before or after the write."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from lepton_tasks import store, write_points
+from lepton_tasks.store_client import StoreClient
+from lepton_tasks.write_points import WritePoint
+
+
+def kill_at(name: str, when: str, number: int, how: str = "SIGKILL") -> None:
+    """Send this process's group a signal before or after its `number`-th write at a point."""
+    seen = 0
+
+    def at(point: WritePoint, write: Callable[[], Any]) -> Any:
+        nonlocal seen
+        seen += point.name == name
+        due = point.name == name and seen == number
+        if due and when == "before":
+            strike()
+        result = write()
+        if due and when == "after":
+            strike()
+        return result
+
+    def strike() -> None:
+        print("signalled", when, name, flush=True)
+        os.killpg(0, getattr(signal, how))
+        time.sleep(0.1)  # the signal may reach another thread first; this one must not go on
+
+    original, link = StoreClient._write, os.link
+
+    def write(self: StoreClient, point: WritePoint, call: Callable[[], Any]) -> Any:
+        return at(point, lambda: original(self, point, call))
+
+    def make(*arguments: Any, **options: Any) -> Any:
+        return at(write_points.DATABASE, lambda: link(*arguments, **options))
+
+    StoreClient._write = write  # type: ignore[method-assign]
+    store.os.link = make  # type: ignore[attr-defined]
