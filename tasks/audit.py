@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from lepton_core.declaration import Declaration
 from lepton_core.events import TrialRecord
 from lepton_tasks import records
 from lepton_tasks.attempts import find_runs, trial_condition
@@ -69,7 +70,7 @@ def _gaps(record: SweepRecord) -> Iterator[Alteration]:
 def _trials(record: SweepRecord) -> Iterator[Alteration]:
     if record.parent is None:
         return
-    client, name = record.store.client, record.entry.name
+    client, name, declaration = record.store.client, record.entry.name, record.declaration
     experiment = client.get_run(record.parent).info.experiment_id
     runs = {r.info.run_id: r for r in find_runs(client, experiment, trial_condition(name))}
     counted = {run_id for seal in record.seals for run_id in seal.runs}
@@ -85,7 +86,7 @@ def _trials(record: SweepRecord) -> Iterator[Alteration]:
                     run_id=run_id,
                 )
                 continue
-            for what, found, recorded in _differences(runs[run_id], trial, record):
+            for what, found, recorded in differences(runs[run_id], trial, declaration):
                 yield Alteration(
                     trial=number, what=what, found=found, recorded=recorded, run_id=run_id
                 )
@@ -103,11 +104,11 @@ def _trials(record: SweepRecord) -> Iterator[Alteration]:
             )
 
 
-def _differences(
-    run: Any, trial: TrialRecord, record: SweepRecord
+def differences(
+    run: Any, trial: TrialRecord, declaration: Declaration
 ) -> Iterator[tuple[str, str, str]]:
-    proposal, declaration = trial.proposal, record.declaration
-    tags = run.data.tags
+    """What of a counted run is not as its seal says: which part, what was found, what is sealed."""
+    proposal, tags = trial.proposal, run.data.tags
     expected_tags = {
         records.GENERATION: str(proposal.generation),
         records.SLOT: str(proposal.slot),

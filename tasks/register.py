@@ -9,6 +9,7 @@ call.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lepton_core.canonical import canonical_json
@@ -54,8 +55,15 @@ def lookup(store: Store, name: str) -> Entry | None:
     return entries(store).get(name)
 
 
-def enter(store: Store, declaration: Declaration) -> Entry:
+def enter(
+    store: Store, declaration: Declaration, more_tags: Mapping[str, str] | None = None
+) -> Entry:
     """Register a sweep under its name, which it then has for ever.
+
+    Args:
+        store: The open store.
+        declaration: The sweep.
+        more_tags: Further tags of its ledger run, there from its first moment.
 
     Returns:
         The sweep of that name: this one, or one that was registered before (perhaps a moment ago,
@@ -64,7 +72,12 @@ def enter(store: Store, declaration: Declaration) -> Entry:
     register = _find(store) or _make(store)
     tags = records.declaration_tags(declaration)
     ledger = _ledger_run(
-        store, write_points.LEDGER_RUN, declaration.name, {records.SWEEP: declaration.name, **tags}
+    ledger = _ledger_run(
+        store,
+        write_points.LEDGER_RUN,
+        declaration.name,
+        {records.SWEEP: declaration.name, **tags, **(more_tags or {})},
+    )
     )
     text = canonical_json({"ledger": ledger, "digest": tags[records.DECLARATION + records.DIGEST]})
     stored = write_once(store.client, write_points.NAME, register, PREFIX + declaration.name, text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lepton_core.declaration import Settings
-from lepton_core.errors import RecordError, UnknownSweepError
+from lepton_core.errors import RecordError, UnfinishedImportError, UnknownSweepError
 from lepton_core.events import Event, SettingsAmended, SweepDeclared
 from lepton_tasks import records, register
 from lepton_tasks.attempts import Attempt, read_attempts
@@ -14,6 +14,8 @@ from lepton_tasks.seals import Seal, seals
 from lepton_tasks.store import Store, address, connect, exists, reachable
 
 PARENT = "parent"
+ORIGIN = "lepton.origin"  # tag of an imported sweep's ledger run, from its first moment
+IMPORTED = "imported"  # param of the same, once all of it is there
 
 
 class SweepRecord:
@@ -22,13 +24,15 @@ class SweepRecord:
     Args:
         store: The open store.
         entry: The sweep's registration.
+        unfinished: Read a sweep too whose import is not done.
 
     Raises:
         RecordError: The declaration or a seal is torn or was altered.
+        UnfinishedImportError: The sweep's import was begun and is not done.
     """
 
-    def __init__(self, store: Store, entry: Entry) -> None:
-        self.store, self.entry = store, entry
+    def __init__(self, store: Store, entry: Entry, *, unfinished: bool = False) -> None:
+        self.store, self.entry, self.unfinished = store, entry, unfinished
         self.refresh()
 
     def refresh(self) -> None:
@@ -36,6 +40,13 @@ class SweepRecord:
         run = self.store.client.get_run(self.entry.ledger)
         self.params: Mapping[str, str] = run.data.params
         self.tags: Mapping[str, str] = run.data.tags
+        if ORIGIN in self.tags and IMPORTED not in self.params and not self.unfinished:
+            name = self.entry.name
+            raise UnfinishedImportError(
+                f"the import of sweep {name!r} was begun and is not done. If nobody is at it, "
+                "give 'lepton import' the same file again: it goes on from there.",
+                name=name,
+            )
         if self.tags.get(records.DECLARATION + records.DIGEST) != self.entry.digest:
             raise RecordError(
                 f"the declaration of sweep {self.entry.name!r} was altered: its digest is not the "

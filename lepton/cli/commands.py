@@ -4,8 +4,22 @@ from lepton.cli.driving import resume, run
 from lepton.cli.preparing import init, validate
 from lepton.cli.reading import best, list_, status
 from lepton.cli.serving import cancel, ui
+from lepton.cli.transferring import export, import_
 from lepton.cli.verifying import verify
 
 list = list_  # noqa: A001  (its name on the command line)
 
-__all__ = ["best", "cancel", "init", "list", "resume", "run", "status", "ui", "validate", "verify"]
+__all__ = [
+    "best",
+    "cancel",
+    "export",
+    "import_",
+    "init",
+    "list",
+    "resume",
+    "run",
+    "status",
+    "ui",
+    "validate",
+    "verify",
+]

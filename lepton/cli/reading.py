@@ -16,7 +16,7 @@ from lepton.cli.output import (
     shares_text,
     two_columns,
 )
-from lepton_core.errors import RecordError
+from lepton_core.errors import RecordError, UnfinishedImportError
 from lepton_core.fold import SweepState, replay
 from lepton_core.portfolio import shares
 from lepton_tasks.sweep_record import SweepRecord, open_record
@@ -132,13 +132,14 @@ def _listed(opened: Store, entry: Entry) -> dict[str, Any]:
     """A sweep's status; of one whose record was altered, that it was: the others are listed."""
     try:
         return _status(SweepRecord(opened, entry))
-    except RecordError as error:
+    except (RecordError, UnfinishedImportError) as error:
+        unfinished = isinstance(error, UnfinishedImportError)
         unknown = dict.fromkeys(STATUS_KEYS)
         target = {"trials": None, "hours": None}
         return {
             **unknown,
             "name": entry.name,
-            "state": f"altered: {error.message}",
+            "state": "being imported" if unfinished else f"altered: {error.message}",
             "target": target,
         }
 
