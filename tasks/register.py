@@ -72,12 +72,10 @@ def enter(
     register = _find(store) or _make(store)
     tags = records.declaration_tags(declaration)
     ledger = _ledger_run(
-    ledger = _ledger_run(
         store,
         write_points.LEDGER_RUN,
         declaration.name,
         {records.SWEEP: declaration.name, **tags, **(more_tags or {})},
-    )
     )
     text = canonical_json({"ledger": ledger, "digest": tags[records.DECLARATION + records.DIGEST]})
     stored = write_once(store.client, write_points.NAME, register, PREFIX + declaration.name, text)

@@ -120,42 +120,26 @@ def _read_seal(
     try:
         header = json.loads(params[key])
         body = "".join(params[f"{key}/{part:04d}"] for part in range(header["count"]))
-        if header["previous"] != previous or digest(previous + body) != header["hash"]:
-            raise ValueError  # noqa: TRY301
-        return read_seal(body, declaration, number, header["hash"])
+        fits = header["previous"] == previous and digest(previous + body) == header["hash"]
+        content: Any = json.loads(body) if fits else None
+        rows = content["trials"]  # a TypeError, if it does not fit
+        trials = tuple(
+            _expand(row, declaration, content["generation"], slot, len(rows), number + slot)
+            for slot, row in enumerate(rows)
+        )
     except (ValueError, KeyError, TypeError, SpaceError) as error:
         raise RecordError(
             f"the record {key} of the ledger run was altered: its text does not give the hash "
             "that was recorded, or does not follow the seal before it",
             key=key,
         ) from error
-
-
-def read_seal(text: str, declaration: Declaration, number: int, chained: str) -> Seal:
-    """The seal that a text is, whose hash was compared already.
-
-    Args:
-        text: All parts of it.
-        declaration: The sweep's.
-        number: The number of its first trial.
-        chained: Its hash.
-
-    Raises:
-        ValueError, KeyError, TypeError, SpaceError: The text is no seal.
-    """
-    content: Any = json.loads(text)
-    rows = content["trials"]
-    trials = tuple(
-        _expand(row, declaration, content["generation"], slot, len(rows), number + slot)
-        for slot, row in enumerate(rows)
-    )
     return Seal(
         epoch=content["epoch"],
         event=GenerationSealed(
             generation=content["generation"], trials=trials, driven_s=content["driven_s"]
         ),
         runs=tuple(row[0] for row in rows),
-        hash=chained,
+        hash=header["hash"],
     )
 
 
@@ -179,4 +163,32 @@ def _expand(
         value=value,
         failure=Failure(kind=failure[0], reason=failure[1]) if failure else None,
         duration_s=duration_s,
+    )
+
+
+def read_seal(text: str, declaration: Declaration, number: int, chained: str) -> Seal:
+    """The seal that a text is, wherever it comes from; its hash was compared already.
+
+    Args:
+        text: All parts of it.
+        declaration: The sweep's.
+        number: The number of its first trial.
+        chained: Its hash.
+
+    Raises:
+        ValueError, KeyError, TypeError, SpaceError: The text is no seal.
+    """
+    content: Any = json.loads(text)
+    rows = content["trials"]
+    trials = tuple(
+        _expand(row, declaration, content["generation"], slot, len(rows), number + slot)
+        for slot, row in enumerate(rows)
+    )
+    return Seal(
+        epoch=content["epoch"],
+        event=GenerationSealed(
+            generation=content["generation"], trials=trials, driven_s=content["driven_s"]
+        ),
+        runs=tuple(row[0] for row in rows),
+        hash=chained,
     )

@@ -135,3 +135,18 @@ RELEASED = _point("end.released", "`released/N`: the driver left", "the next dri
 CANCEL = _point(
     "cancel", "`lepton.cancel`: the epoch that is asked to stop", "its driver stops at a heartbeat"
 )
+
+# -- an import: it writes what its file's drivers wrote, at the points above, and this ---------
+IMPORT_ORIGIN = _point(
+    "import.origin",
+    "`origin/N`: which of the file's drivers an epoch stands for",
+    "the same import, begun again, claims another epoch for that driver",
+)
+IMPORT_VALUES = _point(
+    "import.values",
+    "the params and metrics of an imported run",
+    "the same import, begun again, writes them once more",
+)
+IMPORT_DONE = _point(
+    "import.done", "`imported`: all of the file is there", "the sweep is anybody's to drive"
+)
