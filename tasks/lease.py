@@ -21,7 +21,7 @@ from lepton_core.errors import DrivenElsewhereError, LeaseLostError, RecordError
 from lepton_tasks import records, write_points
 from lepton_tasks.environment import environment
 from lepton_tasks.host import life, this_process
-from lepton_tasks.records import Claim, claims, epoch_key, released_key
+from lepton_tasks.records import MAX_TTL_S, Claim, claims, epoch_key, released_key
 from lepton_tasks.store_client import StoreClient
 from lepton_tasks.write_once import write_once
 
@@ -34,7 +34,7 @@ LOOKS_PER_BEAT = 4
 def time_to_live() -> float:
     """Seconds after which a silent driver may be replaced: 30, or LEPTON_LEASE_SECONDS."""
     try:
-        return max(1.0, float(os.environ.get(TTL_VARIABLE, TTL_S)))
+        return min(MAX_TTL_S, max(1.0, float(os.environ.get(TTL_VARIABLE, TTL_S))))
     except ValueError:
         return TTL_S
 
