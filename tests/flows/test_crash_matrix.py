@@ -144,7 +144,8 @@ def test_killed_at_each_write_point_and_resumed(
         request["env"] = {"LEPTON_LEASE_SECONDS": "1", "PAUSE": "0.2"}
     again = killed_and_resumed(sweep_folder, drivers, undisturbed, point, when, **request)
     assert again <= 1
-    table(point, when, again)
+    # It beats at any moment, whether a trial runs or not: the table says what it costs at most.
+    table(point, when, 1 if point == "driver.heartbeat" else again)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
