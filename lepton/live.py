@@ -12,6 +12,7 @@ from lepton.cli.output import number_text, shares_text
 from lepton_core.declaration import to_loss
 from lepton_core.portfolio import shares
 from lepton_flows.observer import Driving, Observer
+from lepton_tasks.duration import duration_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -139,17 +140,3 @@ class LiveObserver(Observer):
             left = (time.monotonic() - self._started) / driven * (target - done)
             parts.append(f"{duration_text(left)} left")
         return "  ".join(parts)
-
-
-def duration_text(seconds: float) -> str:
-    """A span of time for people.
-
-    Example:
-        >>> duration_text(5.2), duration_text(75), duration_text(7300)
-        ('5 s', '1 min 15 s', '2 h 1 min')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

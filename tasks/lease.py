@@ -9,7 +9,6 @@ meanwhile does not count (see `lepton_tasks.seals`).
 
 from __future__ import annotations
 
-import os
 import secrets
 import threading
 import time
@@ -19,6 +18,7 @@ from datetime import UTC, datetime
 
 from lepton_core.errors import DrivenElsewhereError, LeaseLostError
 from lepton_tasks import records, write_points
+from lepton_tasks.duration import seconds_from
 from lepton_tasks.environment import environment
 from lepton_tasks.host import life, this_process
 from lepton_tasks.records import Claim, claims, epoch_key, released_key
@@ -33,10 +33,7 @@ LOOKS_PER_BEAT = 4
 
 def time_to_live() -> float:
     """Seconds after which a silent driver may be replaced: 30, or LEPTON_LEASE_SECONDS."""
-    try:
-        return max(1.0, float(os.environ.get(TTL_VARIABLE, TTL_S)))
-    except ValueError:
-        return TTL_S
+    return seconds_from(TTL_VARIABLE, usual=TTL_S, least=1.0)
 
 
 def now() -> float:

@@ -152,15 +152,14 @@ class MlflowLedger:
 
         A driver that was killed leaves such runs, and so does a store that made a run twice.
         """
-        others = f"and tags.`{records.GENERATION}` != '{but_generation}'"
+        condition = trial_condition(self.declaration.name)
+        if but_generation is not None:
+            condition += f" and tags.`{records.GENERATION}` != '{but_generation}'"
         with self._lock:
             self.lease.check()
             for status in UNFINISHED:
-                condition = (
-                    f"{trial_condition(self.declaration.name)} and attributes.status = '{status}' "
-                    f"{'' if but_generation is None else others}"
-                )
-                for run in list(find_runs(self.client, self._experiment, condition)):
+                running = f"{condition} and attributes.status = '{status}'"
+                for run in list(find_runs(self.client, self._experiment, running)):
                     self._kill(run.info.run_id, ORPHANED)
 
     # -- one trial --------------------------------------------------------------------------

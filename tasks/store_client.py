@@ -12,13 +12,13 @@ running, which `MlflowLedger` looks for at the end.)
 from __future__ import annotations
 
 import errno
-import os
 import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lepton_tasks.duration import duration_text, seconds_from
 from lepton_tasks.write_points import WritePoint
 
 if TYPE_CHECKING:
@@ -54,10 +54,7 @@ LASTING_TEXTS = ("readonly database", "read-only", "permission denied", "authent
 
 def patience() -> float:
     """Seconds that a driver waits for its store: 600, or LEPTON_STORE_PATIENCE_SECONDS."""
-    try:
-        return max(0.0, float(os.environ.get(PATIENCE_VARIABLE, PATIENCE_S)))
-    except ValueError:
-        return PATIENCE_S
+    return seconds_from(PATIENCE_VARIABLE, usual=PATIENCE_S, least=0.0)
 
 
 def passes(error: BaseException) -> bool:
@@ -278,8 +275,3 @@ def first_line(error: BaseException) -> str:
     """What an error says, at most one line of 300 characters."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:300]
-
-
-def duration_text(seconds: float) -> str:
-    """Seconds or minutes, for people."""
-    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"  # noqa: PLR2004

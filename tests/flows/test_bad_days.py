@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from aftermath import assert_as_if_nothing_had_happened
@@ -105,11 +104,7 @@ def test_a_store_that_cannot_be_written_is_told_at_once_and_goes_on_when_it_can(
     ],
 )
 def test_an_exception_or_too_little_memory_costs_one_trial(sweep_folder, drivers, what, kind):
-    text = Path("objective.py").read_text()
-    begin = "def objective(trial):\n"
-    Path("objective.py").write_text(
-        text.replace(begin, f"{begin}    if trial.number == 5:\n        {what}\n")
-    )
+    sweep_folder.let_objective_begin_with(f"    if trial.number == 5:\n        {what}\n")
     drivers.run(sweep_folder.path, sweep_folder.mark)
     assert_sound(sweep_folder.path)
     (failed,) = [run for run in counted(sweep_folder.path) if run.tags["lepton.number"] == "5"]
@@ -119,10 +114,8 @@ def test_an_exception_or_too_little_memory_costs_one_trial(sweep_folder, drivers
 
 def test_a_worker_that_the_kernel_kills_for_its_memory_is_tried_three_times(sweep_folder, drivers):
     """The kernel's way to end a process that takes too much is SIGKILL, from nowhere."""
-    text = Path("objective.py").read_text()
-    begin = "def objective(trial):\n"
     hungry = "    if trial.number == 5:\n        os.kill(os.getpid(), 9)\n"
-    Path("objective.py").write_text(text.replace(begin, begin + hungry))
+    sweep_folder.let_objective_begin_with(hungry)
     drivers.run(sweep_folder.path, sweep_folder.mark)
     assert_sound(sweep_folder.path)
     statuses = Counter(

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from aftermath import assert_as_if_nothing_had_happened
-from drivers import wait_until
 from histories import counted, of_kind, trials
 
 from lepton_tasks.write_points import POINTS
@@ -27,7 +26,6 @@ KILLED = -signal.SIGKILL
 MIDST = {name: 6 for name in POINTS if name.startswith("trial.")}
 MIDST |= {"seal.part": 2, "seal.header": 2, "seal.curves": 2, "driver.heartbeat": 2}
 MIDST |= {"trial.killed_reason": 1, "trial.killed_status": 1, "trial.restored": 1}
-MIDST["trial.output"] = 6
 BY_A_SECOND_DRIVER = ("trial.killed_reason", "trial.killed_status")
 BY_WORKERS = ("trial.output", "trial.restored")  # what only a trial in a worker brings about
 
@@ -137,9 +135,7 @@ def test_killed_at_each_write_point_and_resumed(
         assert first.wait() == KILLED, first.said()
     if point in BY_WORKERS:
         request = {}
-        text = Path("objective.py").read_text()
-        begin = "def objective(trial):\n"
-        Path("objective.py").write_text(text.replace(begin, begin + PRINTS_AND_DELETES_ITS_RUN))
+        sweep_folder.let_objective_begin_with(PRINTS_AND_DELETES_ITS_RUN)
     if point == "driver.heartbeat":
         request["env"] = {"LEPTON_LEASE_SECONDS": "1", "PAUSE": "0.2"}
     again = killed_and_resumed(sweep_folder, drivers, undisturbed, point, when, **request)
@@ -174,9 +170,9 @@ def test_a_worker_killed_at_its_own_points_costs_no_more_than_its_trial(
     sweep_folder, undisturbed, drivers, table, point
 ):
     sweep_folder.write(workers=1)
-    text, deadly = Path("objective.py").read_text(), WORKER_POINTS[point][1]
     if point == "worker.objective":
-        text = text.replace("def objective(trial):\n", "def objective(trial):\n    die(5)\n")
+        sweep_folder.let_objective_begin_with("    die(5)\n")
+    text, deadly = Path("objective.py").read_text(), WORKER_POINTS[point][1]
     Path("objective.py").write_text(DIES + text + "\n\n" + deadly + "\n")
     driver = drivers.start(sweep_folder.path, sweep_folder.mark)
     if point == "worker.start":
@@ -184,8 +180,7 @@ def test_a_worker_killed_at_its_own_points_costs_no_more_than_its_trial(
         assert "importing the objective ended its process (killed by SIGKILL)" in driver.said()
         assert counted(sweep_folder.path) == []
         driver = drivers.start(sweep_folder.path, sweep_folder.mark)
-    wait_until(lambda: driver.poll() is not None, "the sweep")
-    assert driver.code == 0, driver.said()
+    assert driver.wait() == 0, driver.said()
     assert Path("died").exists()
     best = driver.ending()["best"]
     assert_as_if_nothing_had_happened(sweep_folder, undisturbed, best, workers=1)

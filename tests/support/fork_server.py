@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import time
 import traceback
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow  # noqa: F401  (the drivers would each take a second for it)
-from kill_points import kill_at
+from kill_points import kill_at, strike
 from racers import RACERS
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
@@ -124,8 +123,7 @@ def signal_before_write(number: int, what: str) -> None:
         if due and not (writing and what == "SIGSTOP"):
             print("signalled before", statement.splitlines()[0][:60], flush=True)
             seen[0] = -1_000_000
-            os.killpg(0, getattr(signal, what))
-            time.sleep(0.1)  # the signal may reach another thread first; this one must not go on
+            strike(what)
         writing.add(id(connection))
 
     def end(connection: Any) -> None:

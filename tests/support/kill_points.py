@@ -13,6 +13,12 @@ from lepton_tasks.store_client import StoreClient
 from lepton_tasks.write_points import WritePoint
 
 
+def strike(how: str) -> None:
+    """Send this process's group a signal."""
+    os.killpg(0, getattr(signal, how))
+    time.sleep(0.1)  # the signal may reach another thread first; this one must not go on
+
+
 def kill_at(name: str, when: str, number: int, how: str = "SIGKILL") -> None:
     """Send this process's group a signal before or after its `number`-th write at a point."""
     seen = 0
@@ -22,16 +28,15 @@ def kill_at(name: str, when: str, number: int, how: str = "SIGKILL") -> None:
         seen += point.name == name
         due = point.name == name and seen == number
         if due and when == "before":
-            strike()
+            told_strike()
         result = write()
         if due and when == "after":
-            strike()
+            told_strike()
         return result
 
-    def strike() -> None:
+    def told_strike() -> None:
         print("signalled", when, name, flush=True)
-        os.killpg(0, getattr(signal, how))
-        time.sleep(0.1)  # the signal may reach another thread first; this one must not go on
+        strike(how)
 
     original, link = StoreClient._write, os.link
 
