@@ -288,9 +288,13 @@ def _drive(
             raise
         finally:
             pool.close()
-            stop.wake.set()
+            if stop.immediate:
+                record.store.client.be_brief()
             observer.ended()
-            _leave(ledger, lease, status)
+            try:
+                _leave(ledger, lease, status)
+            finally:
+                stop.wake.set()
     return Ending(
         state=state,
         settings=settings,

@@ -101,6 +101,11 @@ class StoreClient:
         """Wait for the store as a driver does: long, visibly, until it is told to stop."""
         self.patience_s, self.say, self.give_up = patience(), say, give_up
 
+    def be_brief(self) -> None:
+        """Wait as little as a command that only reads: for a driver that was told to stop."""
+        self.patience_s = min(self.patience_s, READING_PATIENCE_S)
+        self.give_up = threading.Event()
+
     def hasty(self) -> StoreClient:
         """The same store for calls that are made again anyway: no waiting, no messages."""
         other = StoreClient(self.plain, self.place)

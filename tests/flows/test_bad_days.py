@@ -145,6 +145,16 @@ def test_asked_to_stop_at_a_write_point_it_leaves_cleanly(
     assert_as_if_nothing_had_happened(sweep_folder, undisturbed, best, workers=1)
 
 
+@pytest.mark.parametrize("point", ["seal.header", "end.parent_status", "end.released"])
+def test_a_store_that_fails_for_a_moment_costs_nothing_in_a_drivers_last_calls_either(
+    sweep_folder, undisturbed, drivers, point
+):
+    sweep_folder.write(workers=1)
+    driver = drivers.run(sweep_folder.path, sweep_folder.mark, in_process=True, fail_once_at=point)
+    best = driver.ending()["best"]
+    assert_as_if_nothing_had_happened(sweep_folder, undisturbed, best, workers=1)
+
+
 def test_clocks_that_are_minutes_apart_change_nothing(sweep_folder, undisturbed, drivers):
     """Each driver's clock is set otherwise; the second is behind the first."""
     sweep_folder.write(workers=1)

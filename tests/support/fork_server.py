@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow  # noqa: F401  (the drivers would each take a second for it)
-from kill_points import kill_at, strike
+from kill_points import fail_once_at, kill_at, strike
 from racers import RACERS
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
@@ -166,6 +166,8 @@ def child(request: dict[str, Any]) -> None:
         set_clock_wrong(request["skew_s"])
     if "kill_at" in request:
         kill_at(*request["kill_at"])
+    if "fail_once_at" in request:
+        fail_once_at(request["fail_once_at"])
     if "at_seal" in request:
         signal_at_seal(*request["at_seal"])
     code = 1

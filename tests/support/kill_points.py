@@ -1,4 +1,4 @@
-"""Kills this process at a named write point: SIGKILL to its group, before or after the write."""
+"""What befalls this process at a named write point: a signal to its group, or a failing store."""
 
 from __future__ import annotations
 
@@ -48,3 +48,18 @@ def kill_at(name: str, when: str, number: int, how: str = "SIGKILL") -> None:
 
     StoreClient._write = write  # type: ignore[method-assign]
     store.os.link = make  # type: ignore[attr-defined]
+
+
+def fail_once_at(name: str) -> None:
+    """Let the first write at a point fail once, as if the store were away for a moment."""
+    original, pending = StoreClient._write, [ConnectionResetError("reset by a test")]
+
+    def write(self: StoreClient, point: WritePoint, call: Callable[[], Any]) -> Any:
+        def attempt() -> Any:
+            if point.name == name and pending:
+                raise pending.pop()
+            return call()
+
+        return original(self, point, attempt)
+
+    StoreClient._write = write  # type: ignore[method-assign]
