@@ -150,6 +150,7 @@ CONSTANT = "test_a_constant_objective_still_leaves_candidates"
 SEED = "test_the_seed_decides_the_proposals"
 GLOBAL = "test_global_random_state_is_left_alone"
 AGAIN = "test_nothing_is_proposed_twice_while_the_space_has_more"
+USED_UP = "test_a_small_space_is_used_up_before_anything_is_repeated"
 
 
 @pytest.mark.parametrize(
@@ -171,6 +172,7 @@ AGAIN = "test_nothing_is_proposed_twice_while_the_space_has_more"
         (GlobalNumpy, GLOBAL),
         (Repeating, AGAIN),
         (Unseeing, AGAIN),
+        (Unseeing, USED_UP),
     ],
 )
 def test_a_proposer_that_breaks_a_law_is_caught(proposer, law, monkeypatch):
