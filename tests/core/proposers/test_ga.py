@@ -129,6 +129,19 @@ def test_it_draws_evenly_before_there_are_enough_to_breed(before):
         assert counts.min() >= 6
 
 
+def test_what_lies_elsewhere_has_no_parents():
+    """Its success or failure is none of the step's."""
+    letters = Space({"c": Choice(["a", "b"]), "n": Int(0, 9)})
+    same = tuple(
+        Individual(number=i, fitness=1.0, genes=(0.25, 0.55), active=(True, True)) for i in range(2)
+    )
+    asked = Ask(space=letters, seed=0, generation=5, slots=tuple(range(18)))
+    found = GA(population=2).suggest(GAState(population=same, step=LEAST_STEP), asked)
+    assert len({letters.key(c.params) for c in found}) == 18
+    assert not all(c.origin["parents"] for c in found)
+    assert any(c.origin["parents"] for c in found)
+
+
 def test_it_breeds_as_soon_as_there_are_enough():
     assert all(c.origin["parents"] for c in children(GA(), SPACE, (losses(*range(FIRST)),))[1])
     small = GA(population=3)
