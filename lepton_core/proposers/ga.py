@@ -197,9 +197,9 @@ class _Birth:
         u = generator.random(size)
         power = 1 / (self.config.spread + 1)
         beta = np.where(u < 0.5, (2 * u) ** power, (0.5 / np.maximum(1 - u, 1e-12)) ** power)  # noqa: PLR2004
-        if generator.random() < self.config.ahead:  # Wright, section 4: past the better one
+        if generator.random() < self.config.ahead:  # Wright, section 4: past the better, on a line
             better, worse = (a, b) if mother.fitness <= father.fitness else (b, a)
-            child = better + generator.random(size) * (better - worse)
+            child = better + generator.random() * (better - worse)
             child = np.where((child < 0) | (child > 1), better, child)
         else:
             child = 0.5 * ((1 + beta) * a + (1 - beta) * b)

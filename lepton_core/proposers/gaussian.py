@@ -215,7 +215,8 @@ def step(gaussian: Gaussian, points: Sequence[Array], foreign: Sequence[bool]) -
     axes = Axes(gaussian)
     n = len(gaussian.mean)
     rates = Rates(n, len(points), axes.full)
-    weights = rates.weights
+    # What others found bad may lie where nothing was drawn from here: it is held against nothing.
+    weights = np.where(foreign, np.maximum(rates.weights, 0.0), rates.weights)
     y = np.array([(point - axes.mean) / axes.sigma for point in points])
     silent = np.isnan(y)
     if silent.all():

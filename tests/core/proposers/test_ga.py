@@ -94,6 +94,22 @@ def test_numbers_cross_on_the_scale_that_they_are_searched_on():
     assert -7 < np.mean(logs) < -5
 
 
+def test_a_step_past_the_fitter_parent_keeps_to_the_line_of_both():
+    """So it follows a valley in any direction, whatever its axes."""
+    plane = Space({"x": Float(0, 1), "y": Float(0, 1)})
+    pair = tuple(
+        Individual(number=i, fitness=float(i), genes=genes, active=(True, True))
+        for i, genes in enumerate(((0.5, 0.4), (0.4, 0.2)))
+    )
+    config = GA(population=2, crossover=1.0, ahead=1.0)
+    asked = Ask(space=plane, seed=0, generation=5, slots=tuple(range(32)))
+    found = config.suggest(GAState(population=pair, step=LEAST_STEP), asked)
+    ahead = [(c.params["x"] - 0.5, c.params["y"] - 0.4) for c in found]
+    assert all(y == pytest.approx(2 * x, abs=1e-5) for x, y in ahead)
+    assert all(-1e-5 < x < 0.1 + 1e-5 for x, _ in ahead)
+    assert np.std([x for x, _ in ahead]) > 0.02
+
+
 def test_a_gene_that_one_parent_uses_comes_from_that_one():
     played = play(GA(), CONDITIONAL, (losses(*range(12)),))
     with_x, without = (

@@ -66,6 +66,20 @@ def test_a_foreign_point_far_away_does_not_tear_it_apart():
     assert pulled.sigma < 0.03
 
 
+def test_what_others_found_bad_takes_no_variance_away():
+    """Four of eight are foreign and the worst, all along one axis, where the rest is nowhere."""
+    start = round_gaussian([0.5, 0.5], 0.1)
+    good = [np.array([0.5 + 0.05 * k, 0.5]) for k in (-2, -1, 1, 2)]
+    bad = [np.array([0.5, 0.5 + 0.05 * k]) for k in (-2, -1, 1, 2)]
+    own = step(start, good + bad, [False] * 8)
+    others = step(start, good + bad, [False] * 4 + [True] * 4)
+    assert others.mean == own.mean
+    assert others.covariance[1][1] > own.covariance[1][1]
+    least = np.linalg.eigvalsh(np.array(others.covariance))[0]
+    kept = 1 - Rates(2, 8).rank_one - Rates(2, 8).rank_many
+    assert least == pytest.approx(kept)
+
+
 def test_a_coordinate_of_which_points_say_nothing_stays_as_it_is():
     start = round_gaussian([0.5, 0.5], 0.1)
     points = [np.array([0.1 * k, np.nan]) for k in range(8)]
