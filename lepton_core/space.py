@@ -97,10 +97,10 @@ class Space:
 
         Args:
             j: A dimension that is a number.
-            u: In [0, 1].
+            u: Values outside of [0, 1] are clipped.
             aside: Rather the cell so many values above it; where there is none, as many below.
         """
-        domain = self.params[self.free[j]]
+        domain, u = self.params[self.free[j]], min(1.0, max(0.0, u))
         return cell(domain, u, aside) if isinstance(domain, Float | Int) else None
 
     @cached_property

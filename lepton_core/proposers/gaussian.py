@@ -88,7 +88,12 @@ class Axes:
         self.scales: Array
         if self.full:
             squares, self.vectors = np.linalg.eigh(self.covariance)
-            self.scales = np.sqrt(np.maximum(squares, squares[-1] / MAX_CONDITION))
+            least = squares[-1] / MAX_CONDITION
+            if squares[0] < least:  # beyond rounding; some may even be negative
+                squares = np.maximum(squares, least)
+                whole = (self.vectors * squares) @ self.vectors.T
+                self.covariance = (whole + whole.T) / 2
+            self.scales = np.sqrt(squares)
         else:
             self.scales = np.sqrt(self.covariance.reshape(-1))
 

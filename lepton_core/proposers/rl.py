@@ -228,10 +228,7 @@ class RL:
 
 def _least(gaussian: Gaussian, space: Space) -> Array:
     """``(n,)``, the deviation with which a number of few values leaves its cell at times."""
-    cells = [
-        space.cell(j, min(1.0, max(0.0, u)))
-        for j, u in zip(space.numbers, gaussian.mean, strict=True)
-    ]
+    cells = [space.cell(j, u) for j, u in zip(space.numbers, gaussian.mean, strict=True)]
     return np.array([LEAST_STEP * (c[1] - c[0]) if c else 0.0 for c in cells])
 
 

@@ -247,6 +247,12 @@ def test_configurations_are_not_listed_where_there_are_many_or_no_number_of_them
     assert len(Space({"n": Int(1, 64), "m": Int(1, 64)}).configurations) == 4096
 
 
+def test_a_point_outside_has_the_cell_at_the_border():
+    space = Space({"n": Int(1, 2**53, log=True)})
+    assert space.cell(0, 1e6) == space.cell(0, 1.0)
+    assert space.cell(0, -1e6) == space.cell(0, 0.0)
+
+
 @given(whole_numbers() | numbers(), st.floats(0, 1), st.integers(-1, 1))
 def test_a_cell_holds_its_point_and_the_cell_aside_the_next_value(domain, u, aside):
     space = Space({"n": domain})

@@ -132,6 +132,20 @@ def test_a_point_says_of_what_it_leaves_out_what_is_expected_given_the_rest():
     assert after.mean[0] == pytest.approx(0.6)
 
 
+@pytest.mark.parametrize("least", [1e-18, 0.0, -1e-16])
+def test_a_covariance_beyond_rounding_is_one_again(least):
+    """A valley so narrow that its smallest eigenvalue came out as nothing, or below."""
+    turn = np.array([[0.8, -0.6], [0.6, 0.8]])
+    rows = tuple(tuple(row) for row in ((turn * [1.0, least]) @ turn.T).tolist())
+    gaussian = Gaussian((0.5, 0.5), 0.1, rows, (0.0, 0.0), (0.0, 0.0))
+    points = drawn(gaussian, 8, 1)
+    assert np.isfinite(Axes(gaussian).log_density(points[0], [0, 1]))
+    points[3][1] = np.nan
+    after = step(gaussian, points, [False] * 8)
+    assert Axes(after).deviations.min() > 0
+    assert np.linalg.eigvalsh(Axes(gaussian).covariance)[0] > 0
+
+
 @pytest.mark.parametrize("n", [2, MAX_FULL + 1])
 def test_a_batch_that_says_nothing_changes_nothing(n):
     start = step(
