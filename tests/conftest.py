@@ -32,7 +32,7 @@ os.environ.update(
 )
 for _name in (
     *("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID"),
-    *("PREFECT_API_URL", "LEPTON_LEASE_SECONDS"),
+    *("PREFECT_API_URL", "LEPTON_LEASE_SECONDS", "LEPTON_STORE_PATIENCE_SECONDS"),
 ):
     os.environ.pop(_name, None)
 
@@ -188,6 +188,29 @@ def drivers(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterato
     started = Drivers(folder)
     yield started
     started.close()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, migrated: Path, drivers: Drivers
+) -> Callable[..., tuple[Any, Any]]:
+    """The list and the best of sweeps that nobody disturbed, by what is changed in their file."""
+    from histories import full_list
+
+    known: dict[str, tuple[Any, Any]] = {}
+
+    def run(**changes: Any) -> tuple[Any, Any]:
+        key = repr(changes)
+        if key not in known:
+            folder = SweepFolder(
+                tmp_path_factory.mktemp("undisturbed") / "sweep", migrated, OBJECTIVE
+            )
+            folder.write(**changes)
+            best = drivers.run(folder.path, in_process=True).ending()["best"]
+            known[key] = full_list(folder.path), best
+        return known[key]
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -1,29 +1,23 @@
-"""Sweeps against a store that fails: what an undisturbed one gives, and how to compare."""
+"""Sweeps on stores that fail: a proxy that harms them, and what must be true afterwards."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from aftermath import assert_as_if_nothing_had_happened
 from backends import SERVER_ON_SQLITE, Stores
 from fault_proxy import FaultProxy
-from histories import all_runs, assert_sound, full_list, of_kind, trials
-from mlflow_server import MlflowServer
+from histories import all_runs, trials
 
-SMALL = {"budget": {"trials": 6}, "generation": 3}
-HASTY = {
-    # Seconds, so that what is late is late soon; and a beat six times a second.
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "1",
-    "LEPTON_LEASE_SECONDS": "1",
-}
-LATE_S = 1.5
+if TYPE_CHECKING:
+    from mlflow_server import MlflowServer
 
 
 @pytest.fixture
 def server(stores: Stores) -> MlflowServer:
-    """The MLflow server over SQLite that the test's sweeps are in."""
+    """The MLflow server over SQLite."""
     return stores.server(SERVER_ON_SQLITE)
 
 
@@ -35,44 +29,26 @@ def proxy(server: MlflowServer) -> Iterator[FaultProxy]:
     made.close()
 
 
-@pytest.fixture(scope="session")
-def undisturbed(
-    tmp_path_factory: pytest.TempPathFactory, new_sweep_folder: Callable, drivers: Any
-) -> Callable[..., tuple[Any, Any]]:
-    """The list and the best of a sweep that nobody disturbed, on SQLite, by its changes."""
-    known: dict[str, tuple[Any, Any]] = {}
-
-    def run(**changes: Any) -> tuple[Any, Any]:
-        key = repr(changes)
-        if key not in known:
-            folder = new_sweep_folder(tmp_path_factory.mktemp("undisturbed") / "sweep")
-            folder.write(**changes)
-            best = drivers.run(folder.path, in_process=True).ending()["best"]
-            known[key] = full_list(folder.path), best
-        return known[key]
-
-    return run
-
-
 @pytest.fixture
-def assert_nothing_happened(
+def assert_unharmed(
     undisturbed: Callable[..., tuple[Any, Any]], capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., None]:
-    """Hold a sweep's history against that of an undisturbed one."""
+    """Hold a sweep that reached its target against an undisturbed one, and let `verify` prove it.
 
-    def check(folder: Path, best: Any, **changes: Any) -> None:
+    `changes` are those of the sweep file.
+    """
+
+    def check(folder: Any, best: Any, **changes: Any) -> None:
         from lepton.cli import main
 
-        assert_sound(folder)
-        expected, expected_best = undisturbed(**changes)
-        assert full_list(folder) == expected
-        assert best == expected_best
-        (parent,) = of_kind(folder, "sweep")
-        assert parent.status == "FINISHED"
-        for run in trials(folder):
+        assert_as_if_nothing_had_happened(folder, undisturbed, best, **changes)
+        for run in trials(folder.path):  # nothing was measured twice
             assert all(len(values) == 1 for values in run.history.values()), run
-        assert [r.status for r in all_runs(folder) if r.status == "RUNNING"] == []
+        (ledger,) = [r for r in all_runs(folder.path) if "seal/00000000/000001" in r.params]
+        seals = [key for key in ledger.params if key.count("/") == 2 and key.startswith("seal/")]
+        assert len({key.split("/")[1] for key in seals}) == len(seals)
         capsys.readouterr()
-        assert main(["verify", "demo"]) == 0, capsys.readouterr().out
+        code = main(["verify", "demo"])
+        assert code == 0, capsys.readouterr()
 
     return check

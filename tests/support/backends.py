@@ -92,6 +92,16 @@ class Stores:
             server = self.server(name)
             yield Place(server.uri, server.database)
 
+    @property
+    def running(self) -> list[MlflowServer]:
+        """The MLflow servers that were started."""
+        return list(self._servers.values())
+
+    def restart_what_is_down(self) -> None:
+        """Start what a test killed: PostgreSQL here, an MLflow server when it is next asked for."""
+        if self._postgres is not None and not self._postgres.running:
+            self._postgres.start()
+
     def close(self) -> None:
         """Stop all servers."""
         for server in self._servers.values():

@@ -55,6 +55,7 @@ class Rule:
         fault: What happens to them.
         method: The HTTP method, or a regular expression for it.
         path: A regular expression, found anywhere in the path.
+        body: Text that is in the body.
         nth: Which of the matching requests, from 1.
         times: How many matching requests from the n-th on.
         seconds: How late an answer or a request is, or how long nobody listens.
@@ -65,14 +66,17 @@ class Rule:
     fault: Fault
     method: str = ".*"
     path: str = ""
+    body: str = ""
     nth: int = 1
     times: int = 1
     seconds: float = 0.0
     seen: int = field(default=0, init=False)
     done: int = field(default=0, init=False)
 
-    def matches(self, method: str, path: str) -> bool:
-        return bool(re.fullmatch(self.method, method) and re.search(self.path, path))
+    def matches(self, method: str, path: str, body: bytes) -> bool:
+        """Whether a request is counted."""
+        found = re.fullmatch(self.method, method) and re.search(self.path, path)
+        return bool(found) and self.body.encode() in body
 
 
 @dataclass(frozen=True)
@@ -113,13 +117,13 @@ class FaultProxy:
             self.rules.append(rule)
         return rule
 
-    def rule_for(self, method: str, path: str) -> Rule | None:
+    def rule_for(self, method: str, path: str, body: bytes) -> Rule | None:
         """The rule that harms this request; counts it in all rules that it matches."""
         found = None
         with self._lock:
             self.requests.append((method, path))
             for rule in self.rules:
-                if rule.matches(method, path):
+                if rule.matches(method, path, body):
                     rule.seen += 1
                     if found is None and rule.nth <= rule.seen < rule.nth + rule.times:
                         rule.done += 1
@@ -135,24 +139,30 @@ class FaultProxy:
         self._listener = listener
         threading.Thread(target=listener.serve_forever, args=(0.01,), daemon=True).start()
 
-    def refuse(self) -> None:
-        """Accept no connection until told to listen again; those that are open stay."""
+    def refuse(self) -> bool:
+        """Accept no connection until told to listen again; those that are open stay.
+
+        Returns:
+            Whether it was listening.
+        """
         with self._lock:
             listener, self._listener = self._listener, None
-        if listener is not None:
-            listener.shutdown()
-            listener.server_close()
+        if listener is None:
+            return False
+        listener.shutdown()
+        listener.server_close()
+        return True
 
     def refuse_for(self, seconds: float) -> None:
-        """Accept no connection for a while."""
-        self.refuse()
+        """Accept no connection for a while; if it accepts none already, that goes on as it was."""
 
         def return_later() -> None:
             time.sleep(seconds)
             if not self._closed:
                 self.listen()
 
-        threading.Thread(target=return_later, daemon=True).start()
+        if self.refuse():
+            threading.Thread(target=return_later, daemon=True).start()
 
     def await_late(self, patience: float = 10.0) -> None:
         """Return when no late request is under way any more."""
@@ -215,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
         def forward() -> Answer:
             return proxy.forward(self.command, self.path, headers, body)
 
-        rule = proxy.rule_for(self.command, self.path)
+        rule = proxy.rule_for(self.command, self.path, body)
         try:
             if rule is None:
                 self._answer(forward())

@@ -146,9 +146,14 @@ class PostgresServer:
         self._process.wait(START_SECONDS)
         self._reaper.forget(self._process.pid)
 
+    @property
+    def running(self) -> bool:
+        """Whether its process is there."""
+        return self._process is not None and self._process.poll() is None
+
     def close(self) -> None:
         """Stop it for good, and remove its folder."""
-        if self._process is not None and self._process.poll() is None:
+        if self.running:
             self.stop()
         self._reaper.close()
 
