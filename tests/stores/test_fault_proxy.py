@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import closing
 from http.client import HTTPConnection, RemoteDisconnected
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -144,17 +145,22 @@ def test_a_proxy_that_is_away_refuses_connections_and_comes_back_on_its_port(pro
 
 
 def test_of_two_requests_at_once_that_send_it_away_one_brings_it_back(proxy):
-    proxy.add(Fault.AWAY, times=2, seconds=0.2)
-    kept = [HTTPConnection("127.0.0.1", proxy.port, timeout=5) for _ in range(2)]
-    for connection in kept:
-        connection.connect()
-    for connection in kept:
-        connection.request("POST", "/a", b"x")
-        with pytest.raises(ConnectionResetError):
-            connection.getresponse()
-        connection.close()
+    proxy.add(Fault.AWAY, path="/a", times=2, seconds=0.2)
+    with closing(connected(proxy)) as first, closing(connected(proxy)) as second:
+        for connection in (first, second):
+            connection.request("POST", "/a", b"x")
+            with pytest.raises(ConnectionResetError):
+                connection.getresponse()
     time.sleep(0.5)
     assert ask(proxy)[0] == 201
+
+
+def connected(proxy):
+    """A connection that the proxy has accepted, and keeps."""
+    connection = HTTPConnection("127.0.0.1", proxy.port, timeout=5)
+    connection.request("POST", "/first", b"x")
+    connection.getresponse().read()
+    return connection
 
 
 def test_a_connection_that_is_kept_serves_many_requests(proxy, applied):
