@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 from backends import SERVER_ON_SQLITE, on_stores
 from fault_proxy import Fault, FaultProxy
+from histories import trials
 
 THOROUGH = bool(os.environ.get("LEPTON_TEST_THOROUGH"))  # one sweep for each kind of call
 SMALL = {"budget": {"trials": 6}, "generation": 3}
@@ -62,9 +63,13 @@ def test_a_fault_at_every_kind_of_call_leaves_no_trace(
         proxy.add(fault, *CALLS["log_param"], body=key, seconds=seconds)
         for key in ("seal/", "released/")
     ]
+    rules.append(proxy.add(fault, *CALLS["create_run"], body='"trial"', seconds=seconds))
     driver = drive()
     assert [rule.done for rule in rules] == [1] * len(rules)
     assert_unharmed(sweep_folder, driver.ending()["best"], **SMALL)
+    # What was made is found again; only what is made twice behind the driver's back is one more.
+    made_twice = fault in (Fault.TWICE, Fault.LATE_REQUEST)
+    assert len(trials(sweep_folder.path)) == 6 + made_twice
 
 
 @pytest.fixture(scope="session")
