@@ -214,6 +214,8 @@ def _nothing_to_do(record: SweepRecord, settings: Settings, *, take_over: bool) 
     parent = record.store.client.get_run(record.parent).info
     if parent.status not in (FINISHED, FAILED) or record.attempts(len(state.generations)):
         return None
+    if record.has_running_trials:  # nobody's: a request came late, when its driver had left
+        return None
     ending = Ending(
         state=state,
         settings=settings,

@@ -20,14 +20,13 @@ def seconds_from(variable: str, usual: float, least: float) -> float:
 
 
 def duration_text(seconds: float) -> str:
-    """A span of time for people.
+    """A span of time for people, to the second; to the minute from an hour on.
 
     Example:
-        >>> duration_text(5.2), duration_text(75), duration_text(7300)
-        ('5 s', '1 min 15 s', '2 h 1 min')
+        >>> duration_text(5.2), duration_text(75), duration_text(600), duration_text(7300)
+        ('5 s', '1 min 15 s', '10 min', '2 h 1 min')
     """
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    found = {"h": hours, "min": minutes, "s": 0 if hours else rest}
+    return " ".join(f"{count} {unit}" for unit, count in found.items() if count) or "0 s"

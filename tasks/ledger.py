@@ -78,10 +78,13 @@ class MlflowLedger:
             self._parent = self.record.parent or self._make_parent(settings)
             self._experiment = self.client.get_run(self._parent).info.experiment_id
             self.client.update_run(write_points.PARENT_RUNNING, self._parent, "RUNNING")
-            # A crash between the two calls that make a ledger run leaves it running.
-            running = "attributes.status = 'RUNNING'"
-            for run in find_runs(self.client, self.record.store.ledger_id, running):
-                self.client.set_terminated(write_points.LEDGER_ENDED, run.info.run_id)
+            self._end_ledger_runs()
+
+    def _end_ledger_runs(self) -> None:
+        """End what a crash between the two calls that make a ledger run, or a doubled one, left."""
+        running = "attributes.status = 'RUNNING'"
+        for run in list(find_runs(self.client, self.record.store.ledger_id, running)):
+            self.client.set_terminated(write_points.LEDGER_ENDED, run.info.run_id)
 
     def _make_parent(self, settings: Settings) -> str:
         name = self.declaration.name
@@ -298,6 +301,7 @@ class MlflowLedger:
                 self._kill(run_id, "cancelled: its driver was stopped")
             self._flying.clear()
             self.kill_strays()
+            self._end_ledger_runs()
             self.client.set_terminated(write_points.PARENT_ENDED, self._parent, status)
 
     def abandon(self) -> None:

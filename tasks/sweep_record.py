@@ -8,7 +8,7 @@ from lepton_core.declaration import Settings
 from lepton_core.errors import RecordError, UnknownSweepError
 from lepton_core.events import Event, SettingsAmended, SweepDeclared
 from lepton_tasks import records, register
-from lepton_tasks.attempts import Attempt, read_attempts
+from lepton_tasks.attempts import Attempt, find_runs, read_attempts, trial_condition
 from lepton_tasks.register import Entry
 from lepton_tasks.seals import Seal, seals
 from lepton_tasks.store import Store, address, connect, exists, reachable
@@ -77,6 +77,16 @@ class SweepRecord:
         client = self.store.client
         experiment = client.get_run(self.parent).info.experiment_id
         return read_attempts(client, experiment, self.declaration, generation)
+
+    @property
+    def has_running_trials(self) -> bool:
+        """Whether a trial's run shows as running: under way, or made late, by a lost request."""
+        if self.parent is None:
+            return False
+        client = self.store.client
+        experiment = client.get_run(self.parent).info.experiment_id
+        condition = f"{trial_condition(self.entry.name)} and attributes.status = 'RUNNING'"
+        return next(find_runs(client, experiment, condition), None) is not None
 
 
 def open_record(name: str) -> SweepRecord:

@@ -32,12 +32,14 @@ os.environ.update(
 )
 for _name in (
     *("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID"),
-    *("PREFECT_API_URL", "LEPTON_LEASE_SECONDS"),
+    *("PREFECT_API_URL", "LEPTON_LEASE_SECONDS", "LEPTON_STORE_PATIENCE_SECONDS"),
 ):
     os.environ.pop(_name, None)
 
 if TYPE_CHECKING:
+    from backends import Stores
     from drivers import Drivers
+    from places import Place
 
     from lepton_tasks.store import Store
 
@@ -122,13 +124,41 @@ def new_sweep_folder(migrated: Path) -> Callable[[Path], SweepFolder]:
     return lambda path: SweepFolder(path, migrated, OBJECTIVE)
 
 
+@pytest.fixture(scope="session")
+def stores(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Stores]:
+    """The stores beside SQLite; their servers start when first needed."""
+    from backends import Stores
+
+    found = Stores(tmp_path_factory.mktemp("stores"), migrated)
+    yield found
+    found.close()
+
+
 @pytest.fixture
-def sweep_folder(tmp_path: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch) -> SweepFolder:
-    """A sweep of 12 trials in the current directory."""
+def backend(request: pytest.FixtureRequest) -> Iterator[Place | None]:
+    """The store that a test is run on: SQLite (None), unless it asks for others by a mark."""
+    name = getattr(request, "param", "sqlite")
+    if name == "sqlite":
+        yield None
+        return
+    with request.getfixturevalue("stores").place(name) as place:
+        yield place
+
+
+@pytest.fixture
+def sweep_folder(
+    tmp_path: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch, backend: Place | None
+) -> Iterator[SweepFolder]:
+    """A sweep of 12 trials in the current directory, and its store."""
+    from places import embedded, placed
+
     folder = SweepFolder(tmp_path / "sweep", migrated, OBJECTIVE)
     folder.write()
     monkeypatch.chdir(folder.path)
-    return folder
+    if backend is not None and backend.tracking_uri is not None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", backend.tracking_uri)
+    with placed(folder.path, backend or embedded(folder.path)):
+        yield folder
 
 
 @pytest.fixture
@@ -141,7 +171,7 @@ def another_folder(tmp_path: Path, migrated: Path) -> SweepFolder:
 
 @pytest.fixture
 def store(sweep_folder: SweepFolder) -> Store:
-    """The embedded store of the current directory, open."""
+    """The store of the current directory's sweeps, open."""
     from lepton_tasks.store import connect
 
     return connect()
@@ -158,6 +188,29 @@ def drivers(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterato
     started = Drivers(folder)
     yield started
     started.close()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, migrated: Path, drivers: Drivers
+) -> Callable[..., tuple[Any, Any]]:
+    """The list and the best of sweeps that nobody disturbed, by what is changed in their file."""
+    from histories import full_list
+
+    known: dict[str, tuple[Any, Any]] = {}
+
+    def run(**changes: Any) -> tuple[Any, Any]:
+        key = repr(changes)
+        if key not in known:
+            folder = SweepFolder(
+                tmp_path_factory.mktemp("undisturbed") / "sweep", migrated, OBJECTIVE
+            )
+            folder.write(**changes)
+            best = drivers.run(folder.path, in_process=True).ending()["best"]
+            known[key] = full_list(folder.path), best
+        return known[key]
+
+    return run
 
 
 @pytest.fixture(scope="session")

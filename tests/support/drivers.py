@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from places import place_of
+
 MARK = "LEPTON_TEST_MARK"
 PATIENCE_S = 200.0
 
@@ -135,6 +137,9 @@ class Drivers:
         self._count += 1
         output = Path(request.pop("output", folder / f"driver{self._count}.out"))
         env = {**request.pop("env", {}), MARK: mark}
+        uri = place_of(folder).tracking_uri
+        if uri is not None:
+            env.setdefault("MLFLOW_TRACKING_URI", uri)
         answer = self._ask({"folder": str(folder), "output": str(output), "env": env, **request})
         pid = answer["pid"]
         driver = Driver(pid, output, lambda: self._ask({"poll": pid})["code"])

@@ -1,12 +1,15 @@
-"""A sweep's history straight from the tables of the SQLite store, past all of Lepton's own code."""
+"""A sweep's history straight from the tables of its store, past all of Lepton's own code."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
-from contextlib import closing
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import sqlalchemy
+from places import place_of
 
 
 @dataclass(frozen=True)
@@ -28,26 +31,32 @@ class Run:
 
 
 def all_runs(folder: Path) -> list[Run]:
-    """Every run of the embedded store in a folder, oldest first."""
-    database = f"file:{folder / 'mlruns' / 'mlflow.db'}?mode=ro"
-    with closing(sqlite3.connect(database, uri=True, timeout=20)) as db:
+    """Every run of the store that a folder's sweeps are in, oldest first."""
+    engine = sqlalchemy.create_engine(place_of(folder).database, poolclass=sqlalchemy.NullPool)
+    with engine.connect() as db:
+
+        def rows(query: str) -> Iterator[Any]:
+            return iter(db.execute(sqlalchemy.text(query)))
+
         tags: dict[str, dict[str, str]] = {}
         params: dict[str, dict[str, str]] = {}
         history: dict[str, dict[str, list[float]]] = {}
-        for run, key, value in db.execute("SELECT run_uuid, key, value FROM tags"):
+        for run, key, value in rows("SELECT run_uuid, key, value FROM tags"):
             tags.setdefault(run, {})[key] = value
-        for run, key, value in db.execute("SELECT run_uuid, key, value FROM params"):
+        for run, key, value in rows("SELECT run_uuid, key, value FROM params"):
             params.setdefault(run, {})[key] = value
-        for run, key, value, nan in db.execute(
+        for run, key, value, nan in rows(
             "SELECT run_uuid, key, value, is_nan FROM metrics ORDER BY step, timestamp"
         ):
             number = float("nan") if nan else value
             history.setdefault(run, {}).setdefault(key, []).append(number)
-        rows = db.execute(
-            "SELECT r.run_uuid, r.name, r.status, e.name FROM runs r "
-            "JOIN experiments e ON e.experiment_id = r.experiment_id "
-            "ORDER BY r.start_time, r.run_uuid"
-        ).fetchall()
+        runs = list(
+            rows(
+                "SELECT r.run_uuid, r.name, r.status, e.name FROM runs r "
+                "JOIN experiments e ON e.experiment_id = r.experiment_id "
+                "ORDER BY r.start_time, r.run_uuid"
+            )
+        )
     return [
         Run(
             run_id,
@@ -59,7 +68,7 @@ def all_runs(folder: Path) -> list[Run]:
             {key: values[-1] for key, values in history.get(run_id, {}).items()},
             history.get(run_id, {}),
         )
-        for run_id, name, status, experiment in rows
+        for run_id, name, status, experiment in runs
     ]
 
 

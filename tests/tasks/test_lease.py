@@ -8,6 +8,7 @@ import time
 from dataclasses import asdict
 
 import pytest
+from backends import on_every_store
 from drivers import await_no_process, wait_until
 from histories import all_runs, assert_no_loose_ends
 
@@ -66,6 +67,7 @@ def beat(store, ledger, epoch, count):
     store.client.plain.set_tag(ledger, f"{records.HEARTBEAT}.{epoch:06d}", str(count))
 
 
+@on_every_store
 def test_of_eight_drivers_started_at_once_one_drives_and_the_others_leave(sweep_folder, drivers):
     sweep_folder.write(budget={"trials": 100_000}, workers=1)
     env = {"PAUSE": "0.02"}
@@ -89,6 +91,7 @@ def test_of_eight_drivers_started_at_once_one_drives_and_the_others_leave(sweep_
     await_no_process(sweep_folder.mark)
 
 
+@on_every_store
 def test_a_dead_driver_of_this_machine_is_replaced_at_once(store, ledger, claim_now):
     dead = subprocess.Popen(["sleep", "60"])
     claim_as(store, ledger, 1, pid=dead.pid, started=_started(dead.pid))
@@ -101,6 +104,7 @@ def test_a_dead_driver_of_this_machine_is_replaced_at_once(store, ledger, claim_
     assert time.monotonic() - started < TTL_S / 2
 
 
+@on_every_store
 def test_a_living_driver_of_this_machine_is_never_replaced(store, ledger, claim_now):
     claim_now()
     with pytest.raises(DrivenElsewhereError, match="driven by process") as caught:
@@ -109,6 +113,7 @@ def test_a_living_driver_of_this_machine_is_never_replaced(store, ledger, claim_
     assert driven(store, ledger)
 
 
+@on_every_store
 def test_a_lease_that_was_released_is_free_at_once(store, ledger, claim_now):
     first = claim_now()
     first.start(stop_driving=lambda _: None)
@@ -119,6 +124,7 @@ def test_a_lease_that_was_released_is_free_at_once(store, ledger, claim_now):
     assert time.monotonic() - started < TTL_S / 2
 
 
+@on_every_store
 def test_a_driver_elsewhere_is_replaced_once_its_counter_stood_still_for_its_time_to_live(
     store, ledger, claim_now
 ):
@@ -132,6 +138,7 @@ def test_a_driver_elsewhere_is_replaced_once_its_counter_stood_still_for_its_tim
     assert "elsewhere" in said[0]
 
 
+@on_every_store
 def test_a_driver_elsewhere_whose_counter_moves_is_left_alone(store, ledger, claim_now):
     claim_as(store, ledger, 1, host="elsewhere")
     beat(store, ledger, 1, 41)
@@ -166,6 +173,7 @@ def test_a_driver_elsewhere_that_leaves_while_we_wait_makes_way_at_once(store, l
     assert time.monotonic() - started < TTL_S
 
 
+@on_every_store
 def test_only_the_owner_can_release_an_epoch(store, ledger, claim_now):
     claim_now()
     store.client.plain.log_param(ledger, records.released_key(1), "not the owner")
@@ -173,6 +181,7 @@ def test_only_the_owner_can_release_an_epoch(store, ledger, claim_now):
         claim_now()
 
 
+@on_every_store
 def test_a_claim_taken_over_is_lost_at_the_next_look(store, ledger, claim_now):
     first = claim_now()
     second = claim_now(take_over=True)
@@ -185,6 +194,7 @@ def test_a_claim_taken_over_is_lost_at_the_next_look(store, ledger, claim_now):
     assert (held.claim.epoch, held.released) == (2, False)
 
 
+@on_every_store
 def test_who_takes_over_waits_until_the_other_driver_has_noticed(store, ledger, claim_now):
     first, told = claim_now(), []
     first.start(stop_driving=told.append)
@@ -215,6 +225,7 @@ def params_and_tags(store, ledger):
     return run.data.params, run.data.tags
 
 
+@on_every_store
 def test_a_beating_driver_learns_by_itself_that_it_was_replaced(store, ledger, claim_now):
     first = claim_now()
     first.start(stop_driving=lambda _: None)
@@ -231,6 +242,7 @@ def test_a_beating_driver_learns_by_itself_that_it_was_replaced(store, ledger, c
     first.release()
 
 
+@on_every_store
 def test_a_driver_beats_into_a_tag_of_its_own_epoch(store, ledger, claim_now):
     lease = claim_now()
     lease.start(stop_driving=lambda _: None)
@@ -239,6 +251,7 @@ def test_a_driver_beats_into_a_tag_of_its_own_epoch(store, ledger, claim_now):
     lease.release()
 
 
+@on_every_store
 def test_a_request_to_cancel_reaches_the_epoch_it_names_and_no_other(store, ledger, claim_now):
     lease, cancelled = claim_now(), []
     lease.start(stop_driving=cancelled.append)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-import sqlite3
-from contextlib import closing
 
 import pytest
+from backends import on_every_store, transaction
 from histories import all_runs, counted, full_list, trials
+from places import place_of
+from sqlalchemy import text
 
 from lepton_core.errors import LeaseLostError, RecordError
 from lepton_core.events import Failure, GenerationSealed, TrialRecord
@@ -20,6 +21,8 @@ from lepton_tasks.objective import Outcome
 from lepton_tasks.seals import seals
 from lepton_tasks.sweep_record import SweepRecord
 from lepton_tasks.sweep_yaml import read
+
+pytestmark = on_every_store
 
 # -- a ledger in this process ------------------------------------------------------------------
 
@@ -232,14 +235,14 @@ def test_a_sleeper_that_ended_a_run_its_successor_had_killed_puts_that_right(tak
     assert store.client.get_run(run_id).info.status == "KILLED"
 
 
-def test_a_sleeper_leaves_alone_what_its_successor_counts(take_wheel, store):
+def test_a_sleeper_leaves_alone_what_its_successor_counts(take_wheel, sweep_folder):
     sleeper = take_wheel()
     event, state = sealed_generation(sleeper)
     successor = take_wheel()
     successor.open_slots(0)
     successor.seal(event, state)
     sleeper.abandon()
-    assert [run.status for run in counted(store.address.folder.parent)] == ["FINISHED"] * 4
+    assert [run.status for run in counted(sweep_folder.path)] == ["FINISHED"] * 4
 
 
 def test_strays_of_closed_generations_are_marked(take_wheel, store):
@@ -286,10 +289,12 @@ def test_maximised_metrics_keep_the_users_sign(sweep_folder, drivers, another_fo
 def test_an_altered_seal_stops_the_sweep_and_is_named(sweep_folder, drivers, store):
     drivers.run(sweep_folder.path, in_process=True)
     entry = register.lookup(store, "demo")
-    with closing(sqlite3.connect(store.address.database)) as db, db:
-        key = "seal/00000001/000001/0000"
+    with transaction(place_of(sweep_folder.path).database) as db:
         changed = db.execute(
-            "UPDATE params SET value = replace(value, '0.', '1.') WHERE key = ?", (key,)
+            text(
+                "UPDATE params SET value = replace(value, '0.', '1.') "
+                "WHERE key = 'seal/00000001/000001/0000'"
+            )
         )
         assert changed.rowcount == 1
     with pytest.raises(RecordError, match="seal/00000001/000001"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from backends import on_every_store
 from histories import of_kind
 
 from lepton_core.errors import RecordError
@@ -18,10 +19,8 @@ def declaration(folder, **changes):
     return from_dict({**folder.content, **changes}, folder.path).parse()[0]
 
 
-@pytest.mark.parametrize("database", ["there", "not there yet"])
-def test_drivers_that_declare_one_name_at_once_get_one_ledger(sweep_folder, drivers, database):
-    if database == "not there yet":
-        shutil.rmtree("mlruns")
+def declare_at_once(sweep_folder, drivers):
+    """Four drivers declare the same sweep; all must get the same ledger."""
     told = drivers.race(sweep_folder.path, "declare", [{} for _ in range(4)])
     assert len({tuple(entry) for entry in told}) == 1, told
     ledgers = of_kind(sweep_folder.path, "ledger")
@@ -36,6 +35,17 @@ def test_drivers_that_declare_one_name_at_once_get_one_ledger(sweep_folder, driv
     assert not [run for run in ledgers if run.status == "RUNNING"]
 
 
+@on_every_store
+def test_drivers_that_declare_one_name_at_once_get_one_ledger(sweep_folder, drivers):
+    declare_at_once(sweep_folder, drivers)
+
+
+def test_drivers_that_make_the_database_at_once_get_one_ledger(sweep_folder, drivers):
+    shutil.rmtree("mlruns")
+    declare_at_once(sweep_folder, drivers)
+
+
+@on_every_store
 def test_a_name_belongs_to_the_first_identity_for_ever(sweep_folder, store):
     first = register.enter(store, declaration(sweep_folder))
     second = register.enter(store, declaration(sweep_folder, seed=8))
@@ -43,17 +53,20 @@ def test_a_name_belongs_to_the_first_identity_for_ever(sweep_folder, store):
     assert register.entries(store) == {"demo": first}
 
 
+@on_every_store
 def test_sweeps_are_listed_in_the_order_of_names(sweep_folder, store):
     for name in ("b.2", "a-1", "c_3"):
         register.enter(store, declaration(sweep_folder, name=name))
     assert list(register.entries(store)) == ["a-1", "b.2", "c_3"]
 
 
+@on_every_store
 def test_an_empty_store_has_no_sweeps(store):
     assert register.entries(store) == {}
     assert register.lookup(store, "demo") is None
 
 
+@on_every_store
 def test_a_register_that_lost_its_pointer_is_named(sweep_folder, store):
     register.enter(store, declaration(sweep_folder))
     pointer = store.client.get_experiment_by_name(register.EXPERIMENT)
@@ -64,6 +77,7 @@ def test_a_register_that_lost_its_pointer_is_named(sweep_folder, store):
         register.lookup(store, "demo")
 
 
+@on_every_store
 def test_an_altered_declaration_is_named(sweep_folder, store):
     entry = register.enter(store, declaration(sweep_folder))
     text = store.client.get_run(entry.ledger).data.tags["lepton.declaration"]
@@ -73,6 +87,7 @@ def test_an_altered_declaration_is_named(sweep_folder, store):
         SweepRecord(store, entry)
 
 
+@on_every_store
 def test_a_declaration_altered_together_with_its_digest_is_named(sweep_folder, store):
     entry = register.enter(store, declaration(sweep_folder))
     other = register.enter(store, declaration(sweep_folder, name="other"))

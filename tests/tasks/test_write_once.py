@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from backends import on_every_store
 from mlflow.exceptions import MlflowException
 
 from lepton_tasks.write_once import MAX_VALUE, write_once
 from lepton_tasks.write_points import NAME
 
 RACERS, KEYS = 6, 15
+pytestmark = on_every_store
 
 
 def ledger_run(store):
