@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from lepton_core.errors import DrivenElsewhereError, LeaseLostError
+from lepton_core.errors import DrivenElsewhereError, LeaseLostError, RecordError
 from lepton_tasks import records, write_points
 from lepton_tasks.duration import seconds_from
 from lepton_tasks.environment import environment
@@ -154,7 +154,10 @@ class Lease:
     def _confirm(self, client: StoreClient) -> None:
         asked = now()
         run = client.get_run(self.run_id)
-        latest = claims(run.data.params)[-1]
+        known = claims(run.data.params)
+        if not known:
+            raise RecordError("every claim on the sweep was taken out of its ledger run")
+        latest = known[-1]
         if latest.epoch > self.epoch:
             self._lost = latest
             return
@@ -207,6 +210,20 @@ def acquire(
                 _await_farewell(client, run_id, held)
             return lease
         take_over = False  # somebody was faster: that one lives
+
+
+def await_free(
+    client: StoreClient, run_id: str, name: str, say: Callable[[str], None] = lambda _: None
+) -> None:
+    """Return when nobody drives the sweep.
+
+    Raises:
+        DrivenElsewhereError: A driver lives.
+    """
+    run = client.get_run(run_id)
+    held = holder(run.data.params, run.data.tags)
+    if held:
+        _wait_until_free(client, run_id, name, held, say)
 
 
 def _wait_until_free(

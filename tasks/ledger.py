@@ -75,8 +75,12 @@ class MlflowLedger:
             text = canonical_json(settings.to_record())
             key = records.settings_key(self.lease.epoch)
             write_once(self.client, write_points.SETTINGS, self.record.entry.ledger, key, text)
-            self._parent = self.record.parent or self._make_parent(settings)
-            self._experiment = self.client.get_run(self._parent).info.experiment_id
+            if self.record.parent is None:
+                self._parent = self._make_parent(settings)
+                self._experiment = self.client.get_run(self._parent).info.experiment_id
+            else:
+                self._parent = self.record.parent
+                self._experiment = self.record.parent_info().experiment_id
             self.client.update_run(write_points.PARENT_RUNNING, self._parent, "RUNNING")
             # A crash between the two calls that make a ledger run leaves it running.
             running = "attributes.status = 'RUNNING'"

@@ -6,16 +6,16 @@ what people see, and what `verify` holds the seals against.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lepton_core.canonical import canonical_json, digest
 from lepton_core.declaration import Declaration
-from lepton_core.errors import RecordError, SpaceError
+from lepton_core.errors import RecordError
 from lepton_core.events import Failure, GenerationSealed, Proposal, TrialRecord
-from lepton_tasks.records import Claim, claims
+from lepton_tasks.records import Claim, claims, refuse_newer
+from lepton_tasks.untrusted import is_number, read_object
 from lepton_tasks.write_once import MAX_VALUE
 
 SHOWN_REASON = 200  # characters of a failure's reason in a seal; the trial's run has all of it
@@ -118,35 +118,42 @@ def _read_seal(
     params: Mapping[str, str], key: str, declaration: Declaration, previous: str, number: int
 ) -> Seal:
     try:
-        header = json.loads(params[key])
+        header = read_object(params[key])
+        refuse_newer(header, f"the record {key} of the ledger run")
         body = "".join(params[f"{key}/{part:04d}"] for part in range(header["count"]))
         fits = header["previous"] == previous and digest(previous + body) == header["hash"]
-        content: Any = json.loads(body) if fits else None
+        content: Any = read_object(body) if fits else None
         rows = content["trials"]  # a TypeError, if it does not fit
         trials = tuple(
             _expand(row, declaration, content["generation"], slot, len(rows), number + slot)
             for slot, row in enumerate(rows)
         )
-    except (ValueError, KeyError, TypeError, SpaceError) as error:
+        return Seal(
+            epoch=content["epoch"],
+            event=GenerationSealed(
+                generation=content["generation"],
+                trials=trials,
+                driven_s=float(content["driven_s"]),
+            ),
+            runs=tuple(str(row[0]) for row in rows),
+            hash=header["hash"],
+        )
+    # Whatever it is that a stranger made fit: a SpaceError is a ValueError.
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise RecordError(
             f"the record {key} of the ledger run was altered: its text does not give the hash "
             "that was recorded, or does not follow the seal before it",
             key=key,
+            generation=int(key.split("/")[1]),
         ) from error
-    return Seal(
-        epoch=content["epoch"],
-        event=GenerationSealed(
-            generation=content["generation"], trials=trials, driven_s=content["driven_s"]
-        ),
-        runs=tuple(row[0] for row in rows),
-        hash=header["hash"],
-    )
 
 
 def _expand(
     row: list[Any], declaration: Declaration, generation: int, slot: int, slots: int, number: int
 ) -> TrialRecord:
     _, attempt, proposer, origin, strings, seed, value, failure, duration_s = row
+    if value is not None and not is_number(value):
+        raise ValueError(f"the value {value!r}")
     named = zip(declaration.space, strings, strict=True)
     return TrialRecord(
         proposal=Proposal(

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+from lepton_core.canonical import shown
 from lepton_core.declaration import Settings
 from lepton_core.errors import RecordError, UnknownSweepError
 from lepton_core.events import Event, SettingsAmended, SweepDeclared
 from lepton_tasks import records, register
 from lepton_tasks.attempts import Attempt, read_attempts
+from lepton_tasks.gaps import check_whole
+from lepton_tasks.lookup import is_deleted, run_or_none
 from lepton_tasks.register import Entry
 from lepton_tasks.seals import Seal, seals
 from lepton_tasks.store import Store, address, connect, exists, reachable
 
-PARENT = "parent"
+PARENT = "parent"  # and `parent/NNNNNN`, which `lepton doctor` writes for one that is gone
 
 
 class SweepRecord:
@@ -24,7 +28,7 @@ class SweepRecord:
         entry: The sweep's registration.
 
     Raises:
-        RecordError: The declaration or a seal is torn or was altered.
+        RecordError: The declaration or a seal is torn, was altered or taken out.
     """
 
     def __init__(self, store: Store, entry: Entry) -> None:
@@ -33,30 +37,42 @@ class SweepRecord:
 
     def refresh(self) -> None:
         """Read the ledger run again: claims, settings and seals, in one call."""
-        run = self.store.client.get_run(self.entry.ledger)
+        run = run_or_none(self.store.client, self.entry.ledger)
+        if run is None:
+            raise RecordError(
+                f"the ledger run {shown(self.entry.ledger)} of sweep {self.entry.name!r} is gone "
+                f"from {self.store.address.place}, and its history with it; restore a backup of "
+                "the store, or import an export of the sweep",
+                name=self.entry.name,
+                run_id=self.entry.ledger,
+            )
+        self.deleted = is_deleted(run)
         self.params: Mapping[str, str] = run.data.params
         self.tags: Mapping[str, str] = run.data.tags
         if self.tags.get(records.DECLARATION + records.DIGEST) != self.entry.digest:
             raise RecordError(
                 f"the declaration of sweep {self.entry.name!r} was altered: its digest is not the "
-                "registered one",
+                f"registered one; 'lepton doctor {self.entry.name}' says what can be done",
                 name=self.entry.name,
             )
         self.declaration = records.read_declaration(self.tags)
         self.seals: tuple[Seal, ...] = tuple(
             seals(self.params, self.declaration, self.entry.digest)
         )
+        check_whole(self.entry.name, self.params, len(self.seals))
 
     @property
     def parent(self) -> str | None:
-        """The run id of the sweep's parent run, once there is one."""
-        return self.params.get(PARENT)
+        """The run id of the sweep's parent run, once there is one; of several, the latest."""
+        found = [key for key in self.params if key == PARENT or key.startswith(f"{PARENT}/")]
+        return self.params[max(found)] if found else None
 
     @property
     def settings(self) -> Settings | None:
-        """The latest driver's settings."""
-        keys = sorted(key for key in self.params if key.startswith("settings/"))
-        return records.read_settings(self.params[keys[-1]]) if keys else None
+        """The latest settings that can be read: each driver records its own."""
+        keys = sorted((key for key in self.params if key.startswith("settings/")), reverse=True)
+        found = (records.read_settings(self.params[key]) for key in keys)
+        return next((settings for settings in found if settings is not None), None)
 
     @property
     def events(self) -> list[Event]:
@@ -74,9 +90,40 @@ class SweepRecord:
         """The sweep's trial runs, or those of one generation."""
         if self.parent is None:
             return []
-        client = self.store.client
-        experiment = client.get_run(self.parent).info.experiment_id
-        return read_attempts(client, experiment, self.declaration, generation)
+        experiment = self.parent_info().experiment_id
+        return read_attempts(self.store.client, experiment, self.declaration, generation)
+
+    def parent_info(self) -> Any:
+        """MLflow's info of the parent run, which there must be.
+
+        Raises:
+            RecordError: It was deleted, or is gone.
+        """
+        run = run_or_none(self.store.client, self.parent or "")
+        if run is None or is_deleted(run):
+            raise RecordError(
+                f"the parent run {shown(self.parent)} of sweep {self.entry.name!r} was deleted; "
+                f"'lepton doctor {self.entry.name}' says what can be done",
+                name=self.entry.name,
+                run_id=self.parent,
+            )
+        return run.info
+
+    def check_drivable(self) -> None:
+        """Do nothing if the sweep's own runs are there to be written.
+
+        Raises:
+            RecordError: The ledger run or the parent run was deleted.
+        """
+        if self.deleted:
+            raise RecordError(
+                f"the ledger run {self.entry.ledger} of sweep {self.entry.name!r} was deleted; "
+                f"'lepton doctor {self.entry.name}' says what can be done",
+                name=self.entry.name,
+                run_id=self.entry.ledger,
+            )
+        if self.parent is not None:
+            self.parent_info()
 
 
 def open_record(name: str) -> SweepRecord:
@@ -90,10 +137,10 @@ def open_record(name: str) -> SweepRecord:
     if exists(where):
         store = connect(where)
         with reachable(where.place):
-            entries = register.entries(store)
-            if name in entries:
-                return SweepRecord(store, entries[name])
-            known = ", ".join(entries) or "none"
+            entry = register.lookup(store, name)
+            if entry is not None:
+                return SweepRecord(store, entry)
+            known = ", ".join(register.texts(store)) or "none"
     else:
         known = "none; there is no such file yet"
     raise UnknownSweepError(

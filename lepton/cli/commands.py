@@ -1,6 +1,7 @@
 """The commands by their names on the command line."""
 
 from lepton.cli.driving import resume, run
+from lepton.cli.healing import doctor
 from lepton.cli.preparing import init, validate
 from lepton.cli.reading import best, list_, status
 from lepton.cli.serving import cancel, ui
@@ -8,4 +9,16 @@ from lepton.cli.verifying import verify
 
 list = list_  # noqa: A001  (its name on the command line)
 
-__all__ = ["best", "cancel", "init", "list", "resume", "run", "status", "ui", "validate", "verify"]
+__all__ = [
+    "best",
+    "cancel",
+    "doctor",
+    "init",
+    "list",
+    "resume",
+    "run",
+    "status",
+    "ui",
+    "validate",
+    "verify",
+]

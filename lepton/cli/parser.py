@@ -56,6 +56,15 @@ def build_parser() -> argparse.ArgumentParser:
     }.items():
         verb(name, text).add_argument("name", help="the sweep's name")
 
+    doctor = verb("doctor", "say what is wrong with a sweep's record, and mend what can be mended")
+    doctor.add_argument("name", help="the sweep's name")
+    doctor.add_argument("--repair", action="store_true", help="make the repairs that it names")
+    doctor.add_argument(
+        "--reopen",
+        action="store_true",
+        help="with --repair: where seals are lost or altered, go on from the last proven one",
+    )
+
     verb("list", "list the store's sweeps")
     verb("validate", "check a sweep file and its objective, spending nothing").add_argument(
         "file", help="the sweep file"

@@ -23,7 +23,6 @@ from lepton_tasks.sweep_record import SweepRecord, open_record
 
 if TYPE_CHECKING:
     from lepton_core.events import TrialRecord
-    from lepton_tasks.register import Entry
     from lepton_tasks.store import Store
 
 STATUS_KEYS = (
@@ -105,8 +104,8 @@ def list_(arguments: argparse.Namespace) -> int:
     if store.exists(where):
         opened = store.connect(where)
         with store.reachable(where.place):
-            known = register.entries(opened).values()
-            sweeps.extend(_listed(opened, entry) for entry in known)
+            known = register.texts(opened)
+            sweeps.extend(_listed(opened, name, text) for name, text in known.items())
     if arguments.json:
         print_json({"store": where.place, "sweeps": sweeps})
         return 0
@@ -128,16 +127,18 @@ def list_(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _listed(opened: Store, entry: Entry) -> dict[str, Any]:
+def _listed(opened: Store, name: str, text: str) -> dict[str, Any]:
     """A sweep's status; of one whose record was altered, that it was: the others are listed."""
+    from lepton_tasks.register import read_entry  # noqa: PLC0415
+
     try:
-        return _status(SweepRecord(opened, entry))
+        return _status(SweepRecord(opened, read_entry(name, text)))
     except RecordError as error:
         unknown = dict.fromkeys(STATUS_KEYS)
         target = {"trials": None, "hours": None}
         return {
             **unknown,
-            "name": entry.name,
+            "name": name,
             "state": f"altered: {error.message}",
             "target": target,
         }
