@@ -16,7 +16,7 @@ from lepton_tasks.records import claims, epoch_key
 from lepton_tasks.seals import entitled, seal_key
 
 _OF_AN_EPOCH = re.compile(r"(?:epoch|settings|released|reopened|seal/[0-9]{8})/([0-9]{6})")
-_HEADER = re.compile(r"seal/([0-9]{8})/([0-9]{6})")
+HEADER = re.compile(r"seal/([0-9]{8})/([0-9]{6})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def _missing_seal(params: Mapping[str, str], sealed: int) -> Gap | None:
     key = seal_key(sealed, entitled(claimed, sealed))
     what = f"the seal of generation {sealed}"
     for other in sorted(params):
-        header = _HEADER.fullmatch(other)
+        header = HEADER.fullmatch(other)
         if (
             header
             and int(header[1]) > sealed

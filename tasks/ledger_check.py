@@ -11,14 +11,14 @@ from lepton_core.errors import RecordError
 from lepton_tasks import by_hand, records
 from lepton_tasks.attempts import find_runs
 from lepton_tasks.findings import Finding, Repair
-from lepton_tasks.gaps import Gap, gap
+from lepton_tasks.gaps import HEADER, Gap, gap
 from lepton_tasks.host import Process
 from lepton_tasks.lookup import run_or_none
 from lepton_tasks.records import Claim, claims
 from lepton_tasks.register import Entry
 from lepton_tasks.seals import Seal, entitled, seal_key, seals
 from lepton_tasks.store import Store
-from lepton_tasks.sweep_record import PARENT
+from lepton_tasks.sweep_record import PARENTS
 from lepton_tasks.untrusted import read_object
 
 BACKUP = "restore a backup of the store, or import an export of the sweep"
@@ -99,7 +99,7 @@ def _torn_declaration(store: Store, entry: Entry, run: Any) -> Finding:
 
 def _copies(store: Store, entry: Entry, params: Mapping[str, str]) -> Iterator[str]:
     """The declaration's text as other runs hold it, where it gives the registered digest."""
-    named = [params[key] for key in params if key == PARENT or key.startswith(f"{PARENT}/")]
+    named = [params[key] for key in params if PARENTS.fullmatch(key)]
     runs = [run_or_none(store.client, run_id) for run_id in named]
     condition = f"tags.`{records.KIND}` = 'sweep' and tags.`{records.SWEEP}` = '{entry.name}'"
     runs += find_runs(store.client, store.experiment_id, condition)
@@ -141,11 +141,8 @@ def _inferred_claim(
     epoch = int(missing.key.removeprefix("epoch/"))
     released = params.get(records.released_key(epoch))
     known = claims(params)
-    sealed = [
-        int(key.split("/")[1])
-        for key in sorted(params)
-        if key.startswith("seal/") and key.endswith(f"/{epoch:06d}")
-    ]
+    headers = [match for key in sorted(params) if (match := HEADER.fullmatch(key))]
+    sealed = [int(match[1]) for match in headers if int(match[2]) == epoch]
     after = [claim.from_generation for claim in known if claim.epoch > epoch]
     for generation in [*sealed, *after, len(sealed_prefix(entry, declaration, params)), 0]:
         claim = Claim(

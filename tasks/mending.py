@@ -96,9 +96,13 @@ def _mend_run(client: MlflowClient, repair: Repair) -> None:
         case "log param":
             write_once(client, target, key, str(value))
         case "log metric":
-            steps = [point.step for point in client.get_metric_history(target, key)]
-            now = time.time_ns() // 1_000_000
-            client.log_metric(target, key, float(value), now, 1 + max(steps, default=-1))
+            # At the latest step, or a curve would outrun its sweep, but after what is there.
+            points = client.get_metric_history(target, key)
+            step = max((point.step for point in points), default=0)
+            times = [point.timestamp + 1 for point in points if point.step == step]
+            client.log_metric(
+                target, key, float(value), max([time.time_ns() // 10**6, *times]), step
+            )
 
 
 def mark_killed(client: MlflowClient, run_id: str, reason: str) -> None:

@@ -10,9 +10,9 @@ from lepton_core.declaration import to_loss
 from lepton_tasks import by_hand, records
 from lepton_tasks.attempts import find_runs
 from lepton_tasks.findings import Finding, Repair
-from lepton_tasks.lease import holder, is_driven
+from lepton_tasks.lease import is_driven
 from lepton_tasks.lookup import is_deleted, run_or_none
-from lepton_tasks.sweep_record import PARENT, SweepRecord
+from lepton_tasks.sweep_record import PARENT, SETTINGS, SweepRecord
 
 RUNNING, FINISHED = "RUNNING", "FINISHED"
 ASIDE = "Restore a backup of the store, or go on from there with --reopen"
@@ -33,7 +33,7 @@ def ledger_findings(record: SweepRecord) -> Iterator[Finding]:
     expected = {records.KIND: "ledger", records.SWEEP: record.entry.name}
     yield from _tags("ledger run", ledger, record.tags, expected)
     for key in sorted(record.params):
-        if key.startswith("settings/") and records.read_settings(record.params[key]) is None:
+        if SETTINGS.fullmatch(key) and records.read_settings(record.params[key]) is None:
             yield Finding(
                 what=f"record {key}",
                 found=shown(record.params[key]),
@@ -176,6 +176,8 @@ def trials_experiment(record: SweepRecord, otherwise: str) -> str:
 
 def _curve(record: SweepRecord, run: Any) -> Iterator[Finding]:
     """The parent run's curves and status, of a sweep that nobody drives."""
+    if any(key.startswith("reopened/") for key in record.params):
+        return  # it began again from an earlier seal, and its curves did not
     parent, trials = run.info.run_id, sum(len(seal.event.trials) for seal in record.seals)
     name = f"best_{record.declaration.metric}"
     values = [t.value for seal in record.seals for t in seal.event.trials if t.value is not None]
@@ -189,24 +191,23 @@ def _curve(record: SweepRecord, run: Any) -> Iterator[Finding]:
         ),
         default=0,
     )
-    if any(key.startswith("reopened/") for key in record.params):
-        reached = trials  # the sweep began again from an earlier seal, and its curves did not
     if reached > trials:
         yield lost_seal(record, f"the parent run's curves reach {reached} trials", parent)
+    elif run.info.status == FINISHED and _left_short(record, trials):
+        yield lost_seal(record, f"its parent run is FINISHED at {trials} trials", parent)
     elif shown_best is not None and shown_best not in values:
         direction = record.declaration.direction
         best = min(values, key=lambda value: to_loss(value, direction), default=None)
-        repair = [Repair(action="log metric", target=parent, key=name, value=best)] if best else []
         yield Finding(
             what=f"metric {name} of the parent run",
             found=repr(shown_best),
             recorded=repr(best),
             run_id=parent,
             meaning="harmless",
-            repairs=repair,
+            repairs=[]
+            if best is None
+            else [Repair(action="log metric", target=parent, key=name, value=best)],
         )
-    elif run.info.status == FINISHED and _left_short(record, trials):
-        yield lost_seal(record, f"its parent run is FINISHED at {trials} trials", parent)
 
 
 def _left_short(record: SweepRecord, trials: int) -> bool:
@@ -214,15 +215,17 @@ def _left_short(record: SweepRecord, trials: int) -> bool:
 
     A later driver may have died before it said that it drives; then the status says nothing.
     """
-    settings, held = record.settings, holder(record.params, record.tags)
-    if settings is None or held is None:
+    drove = [
+        claim
+        for claim in records.claims(record.params)
+        if records.settings_key(claim.epoch) in record.params
+    ]
+    if not drove:
         return False
-    epochs = [int(key.removeprefix("settings/")) for key in record.params if key[:9] == "settings/"]
-    by = {claim.epoch: claim.owner for claim in records.claims(record.params)}
-    last = max(epochs)
-    if record.params.get(records.released_key(last)) != by.get(last):
-        return False
-    if any(key.startswith("reopened/") for key in record.params):
+    last = drove[-1]
+    settings = records.read_settings(record.params[records.settings_key(last.epoch)])
+    left = record.params.get(records.released_key(last.epoch)) == last.owner
+    if settings is None or not left:
         return False
     budget, driven = settings.budget, record.seals[-1].event.driven_s if record.seals else 0.0
     out_of_time = budget.hours is not None and driven >= budget.hours * 3600

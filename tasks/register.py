@@ -112,8 +112,17 @@ def enter(store: Store, declaration: Declaration) -> Entry:
     Returns:
         The sweep of that name: this one, or one that was registered before (perhaps a moment ago,
         by a rival), whose identity the caller must compare.
+
+    Raises:
+        RecordError: The register is lost, or was deleted.
     """
     register = find(store) or _make(store)
+    if is_deleted(store.client.get_run(register)):
+        raise RecordError(
+            f"the run {register}, which registers all sweeps in {store.address.place}, was "
+            f"deleted; restore it: mlflow runs restore --run-id {register}",
+            run_id=register,
+        )
     tags = records.declaration_tags(declaration)
     ledger = _ledger_run(
         store, write_points.LEDGER_RUN, declaration.name, {records.SWEEP: declaration.name, **tags}

@@ -44,7 +44,8 @@ def register_findings(store: Store) -> Iterator[Finding]:
             found="deleted",
             recorded=named,
             run_id=named,
-            meaning="blocked",
+            meaning="harmless",
+            remedy="until it is restored no other sweep can be declared",
             repairs=[Repair(action="restore run", target=named)],
         )
 

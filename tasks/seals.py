@@ -142,7 +142,8 @@ def _read_seal(
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise RecordError(
             f"the record {key} of the ledger run was altered: its text does not give the hash "
-            "that was recorded, or does not follow the seal before it",
+            "that was recorded, or does not follow the seal before it; 'lepton doctor NAME' says "
+            "what still stands",
             key=key,
             generation=int(key.split("/")[1]),
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from lepton_tasks.register import Entry
 from lepton_tasks.seals import Seal, seals
 from lepton_tasks.store import Store, address, connect, exists, reachable
 
+PARENTS, SETTINGS = re.compile(r"parent(/[0-9]{6})?"), re.compile(r"settings/[0-9]{6}")
 PARENT = "parent"  # and `parent/NNNNNN`, which `lepton doctor` writes for one that is gone
 
 
@@ -64,13 +66,13 @@ class SweepRecord:
     @property
     def parent(self) -> str | None:
         """The run id of the sweep's parent run, once there is one; of several, the latest."""
-        found = [key for key in self.params if key == PARENT or key.startswith(f"{PARENT}/")]
+        found = [key for key in self.params if PARENTS.fullmatch(key)]
         return self.params[max(found)] if found else None
 
     @property
     def settings(self) -> Settings | None:
         """The latest settings that can be read: each driver records its own."""
-        keys = sorted((key for key in self.params if key.startswith("settings/")), reverse=True)
+        keys = sorted((key for key in self.params if SETTINGS.fullmatch(key)), reverse=True)
         found = (records.read_settings(self.params[key]) for key in keys)
         return next((settings for settings in found if settings is not None), None)
 
