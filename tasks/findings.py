@@ -100,4 +100,14 @@ class Finding:
     def __str__(self) -> str:
         """The finding in one line."""
         where = "sweep" if self.trial is None else f"trial {self.trial}"
-        return f"{where}: {self.what} is {self.found}; recorded: {self.recorded}"
+        return printable(f"{where}: {self.what} is {self.found}; recorded: {self.recorded}")
+
+
+def printable(text: str) -> str:
+    r"""A text without anything that a terminal would obey.
+
+    Example:
+        >>> printable("a\x1b[2Jb")
+        'a\\x1b[2Jb'
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

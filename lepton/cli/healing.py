@@ -75,16 +75,18 @@ def _in_full(finding: Finding) -> dict[str, Any]:
 
 
 def _show_done(done: list[Done]) -> None:
+    from lepton_tasks.findings import printable  # noqa: PLC0415
+
     out = console()
     for one in done[:SHOWN]:
         where = "" if one.finding.trial is None else f"trial {one.finding.trial}: "
-        out.print(f"done: {where}{one.finding.what}: {one.repair}")
+        out.print(printable(f"done: {where}{one.finding.what}: {one.repair}"))
     if len(done) > SHOWN:
         out.print(f"  and {len(done) - SHOWN} more repairs (--json shows all)")
 
 
 def _show(name: str, examined: Examination, *, repaired: bool) -> None:
-    from lepton_tasks.findings import MEANINGS  # noqa: PLC0415
+    from lepton_tasks.findings import MEANINGS, printable  # noqa: PLC0415
 
     out, record = console(), examined.record
     if record is not None:
@@ -95,11 +97,11 @@ def _show(name: str, examined: Examination, *, repaired: bool) -> None:
         for repair in dict.fromkeys(map(str, finding.repairs)):
             out.print(f"    --repair: {repair}")
         if finding.remedy:
-            out.print(f"    by hand: {finding.remedy}")
+            out.print(f"    by hand: {printable(finding.remedy)}", soft_wrap=True)  # to be copied
     if len(examined.findings) > SHOWN:
         out.print(f"  and {len(examined.findings) - SHOWN} more (--json shows all)")
     for note in examined.notes[:SHOWN]:
-        out.print(f"note: {note.what} is {note.found}; recorded: {note.recorded}")
+        out.print(f"note: {note}")
     out.print(_advice(name, examined, repaired=repaired))
 
 

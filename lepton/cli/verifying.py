@@ -52,7 +52,7 @@ def verify(arguments: argparse.Namespace) -> int:
         console().print(f"intact: {checked}, hash chain and runs agree", style="green")
         console().print("recomputed: every proposal comes out the same", style="green")
     for remark in remarks[:SHOWN_ALTERATIONS]:
-        console().print(f"note: {remark.what} is {remark.found}")
+        console().print(f"note: {remark}")
     return code
 
 

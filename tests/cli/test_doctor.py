@@ -221,7 +221,7 @@ def test_a_strangers_run_under_the_sweep_is_a_note_and_left_alone(driven, lepton
     )
     code, answer = lepton_json("verify", "demo")
     assert (code, [one["run_id"] for one in answer["notes"]]) == (0, ["mine"])
-    assert "note: run mine" in lepton("verify", "demo")[1]
+    assert "note: sweep: run mine" in lepton("verify", "demo")[1]
     code, answer = lepton_json("doctor", "demo", "--repair")
     assert (code, answer["repaired"], len(answer["notes"])) == (0, [], 1)
 
@@ -288,6 +288,33 @@ def test_no_hostile_value_anywhere_ends_in_a_traceback_or_reaches_the_terminal(d
             assert (command, code) != ("verify", 0) or "heartbeat" in key, (key, hostile[:20])
         with closing(sqlite3.connect("mlruns/mlflow.db")) as db, db:
             db.execute(f"update {table} set value = ? where rowid = ?", (value, rowid))
+
+
+@pytest.mark.parametrize("column", ["name", "user_id", "experiment_id", "run_uuid"])
+@pytest.mark.parametrize("run", ["trial", "parent", "ledger"])
+def test_no_hostile_column_of_a_run_ends_in_a_traceback(driven, lepton, run, column):
+    which = {"trial": TRIAL, "parent": PARENT, "ledger": LEDGER}[run]
+    hostile = "77" if column == "experiment_id" else "'\x1b[2J<b>'"
+    with closing(sqlite3.connect("mlruns/mlflow.db")) as db, db:
+        db.execute(f"update runs set {column} = {hostile} where run_uuid = {which}")
+    for command in ("verify", "status", "best", "list", "doctor"):
+        code, shown = lepton(command, *(["demo"] if command != "list" else []))
+        assert code in (0, 5, 7), (command, shown)
+        assert "\x1b" not in shown
+    code, shown = lepton("doctor", "demo", "--repair")
+    assert code in (0, 5, 7), shown
+    assert "\x1b" not in shown
+
+
+def test_a_run_id_with_terminal_escapes_is_shown_escaped(driven, lepton):
+    sql(
+        new_run("\x1b[2J"),
+        f"insert into tags select key, value, '\x1b[2J' from tags where run_uuid = {TRIAL}",
+    )
+    for command in (["verify", "demo"], ["doctor", "demo"], ["doctor", "demo", "--repair"]):
+        shown = lepton(*command)[1]
+        assert "\x1b" not in shown
+        assert r"\x1b[2J" in shown or "--repair" in command
 
 
 def test_a_name_that_was_never_there_is_unknown(sweep_folder, lepton):

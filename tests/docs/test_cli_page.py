@@ -17,6 +17,7 @@ from lepton_core.proposers.sobol import Sobol
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 MAPS = ("params", "proposers", "shares", "versions")  # of names that are not ours
+NULLABLE = ("best", "alterations", "divergence", "findings", "repaired")  # or empty, at times
 ALTERED, DIVERGED = 5, 6
 
 
@@ -45,7 +46,7 @@ def keys(content: dict, prefix: str = "") -> set[str]:
             found |= keys(value[0], f"{path}[].")
     # The page lists an object's keys; the object itself only where it may be null.
     inner = {path.rpartition(".")[0].removesuffix("[]") for path in found}
-    return found - (inner - {f"{prefix}{name}" for name in ("best", "alterations", "divergence")})
+    return found - (inner - {f"{prefix}{name}" for name in NULLABLE})
 
 
 @pytest.fixture
@@ -126,6 +127,10 @@ def test_the_keys_of_commands_on_sweeps(sweep_folder, told, store, monkeypatch, 
         ALTERED,
         {k for k in parts if k.startswith("alterations[")},
     )
+    repaired = {k for k in documented("doctor") if k.startswith("repaired[")}
+    assert told("doctor", "demo") == (ALTERED, documented("doctor") - repaired)
+    findings = {k for k in documented("doctor") if k.startswith("findings[")}
+    assert told("doctor", "demo", "--repair") == (0, documented("doctor") - findings)
 
 
 def test_the_keys_of_the_ui_of_a_server(told, monkeypatch):
