@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+from lepton_tasks.store_client import StoreClient
 
 NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the latter: not an id at all
 DELETED = "deleted"  # its lifecycle stage: it can be restored
 
 
-def run_or_none(client: MlflowClient, run_id: str) -> Any:
+def run_or_none(client: StoreClient, run_id: str) -> Any:
     """The run (a deleted one too), or None where the store has no such run."""
     from mlflow.exceptions import MlflowException  # noqa: PLC0415  (costs a second)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lepton_core.canonical import canonical_json
 from lepton_core.errors import RecordError
@@ -19,12 +19,16 @@ from lepton_tasks.findings import Finding, Repair
 from lepton_tasks.own_runs import trials_experiment
 from lepton_tasks.register import EXPERIMENT, PREFIX, REGISTER
 from lepton_tasks.store import Store
+from lepton_tasks.store_client import StoreClient
 from lepton_tasks.sweep_record import PARENT, SweepRecord
 from lepton_tasks.write_once import write_once
+from lepton_tasks.write_points import WritePoint
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
+REPAIR = WritePoint(
+    "doctor.repair",
+    "a repair",
+    "what is wrong still is: the doctor is asked again",
+)
 SHOWN = 2000  # characters of what was there, and of what is, in the tag that tells of a repair
 
 
@@ -37,7 +41,7 @@ class Workshop:
         epoch: That of our own lease, once there is one.
     """
 
-    client: MlflowClient
+    client: StoreClient
     store: Store | None = None
     epoch: int = 0
 
@@ -54,7 +58,7 @@ def perform(shop: Workshop, finding: Finding, repair: Repair) -> None:
         target = _mend_experiment(shop, repair)
         tags = shop.client.get_experiment(target).tags
         text = _telling(finding.what, finding.found, str(repair))
-        shop.client.set_experiment_tag(target, _next_key(tags), text)
+        shop.client.set_experiment_tag(REPAIR, target, _next_key(tags), text)
         return
     tags = shop.client.get_run(repair.target).data.tags
     what, before, after = finding.what, finding.found, str(repair.value) or str(repair)
@@ -72,48 +76,49 @@ def perform(shop: Workshop, finding: Finding, repair: Repair) -> None:
 def _mend_experiment(shop: Workshop, repair: Repair) -> str:
     match repair.action:
         case "restore experiment":
-            shop.client.restore_experiment(repair.target)
+            shop.client.restore_experiment(REPAIR, repair.target)
         case "rename experiment":
-            shop.client.rename_experiment(repair.target, str(repair.value))
+            shop.client.rename_experiment(REPAIR, repair.target, str(repair.value))
         case _:
             return _point(shop, repair.target, str(repair.value))
     return repair.target
 
 
-def _mend_run(client: MlflowClient, repair: Repair) -> None:
+def _mend_run(client: StoreClient, repair: Repair) -> None:
+    from mlflow.entities import Metric  # noqa: PLC0415  (costs a second)
+
     target, key, value = repair.target, repair.key, repair.value
     match repair.action:
         case "restore run":
-            client.restore_run(target)
+            client.restore_run(REPAIR, target)
         case "set tag":
-            client.set_tag(target, key, value)
+            client.set_tag(REPAIR, target, key, str(value))
         case "remove tag":
-            client.delete_tag(target, key)
+            client.delete_tag(REPAIR, target, key)
         case "set status":
-            client.update_run(target, status=str(value))
+            client.update_run(REPAIR, target, str(value))
         case "mark killed":
             mark_killed(client, target, str(value))
         case "log param":
-            write_once(client, target, key, str(value))
+            write_once(client, REPAIR, target, key, str(value))
         case "log metric":
             # At the latest step, or a curve would outrun its sweep, but after what is there.
             points = client.get_metric_history(target, key)
             step = max((point.step for point in points), default=0)
             times = [point.timestamp + 1 for point in points if point.step == step]
-            client.log_metric(
-                target, key, float(value), max([time.time_ns() // 10**6, *times]), step
-            )
+            now = max([time.time_ns() // 10**6, *times])
+            client.log_batch(REPAIR, target, metrics=[Metric(key, float(value), now, step)])
 
 
-def mark_killed(client: MlflowClient, run_id: str, reason: str) -> None:
+def mark_killed(client: StoreClient, run_id: str, reason: str) -> None:
     """Have an attempt count for nothing; its end stays as it was."""
-    client.set_tag(run_id, records.KILLED, reason)
-    client.update_run(run_id, status="KILLED")
+    client.set_tag(REPAIR, run_id, records.KILLED, reason)
+    client.update_run(REPAIR, run_id, "KILLED")
 
 
-def tell(client: MlflowClient, run_id: str, tags: Any, what: str, before: str, after: str) -> None:
+def tell(client: StoreClient, run_id: str, tags: Any, what: str, before: str, after: str) -> None:
     """Tell on a run what was changed there, beside what its tags tell already."""
-    client.set_tag(run_id, _next_key(tags), _telling(what, before, after))
+    client.set_tag(REPAIR, run_id, _next_key(tags), _telling(what, before, after))
 
 
 def _telling(what: str, before: str, after: str) -> str:
@@ -143,11 +148,13 @@ def now() -> str:
 def _point(shop: Workshop, experiment_id: str, run_id: str) -> str:
     """Have the register's experiment point to its run; make the experiment if it is gone."""
     if experiment_id:
-        shop.client.set_experiment_tag(experiment_id, REGISTER, run_id)
+        shop.client.set_experiment_tag(REPAIR, experiment_id, REGISTER, run_id)
         return experiment_id
     location = shop.opened().address.artifacts_of(EXPERIMENT)
     tags = {REGISTER: run_id}
-    return str(shop.client.create_experiment(EXPERIMENT, artifact_location=location, tags=tags))
+    return str(
+        shop.client.create_experiment(REPAIR, EXPERIMENT, artifact_location=location, tags=tags)
+    )
 
 
 def enter(store: Store, repair: Repair) -> None:
@@ -162,19 +169,21 @@ def enter(store: Store, repair: Repair) -> None:
         raise RecordError(f"the experiment {EXPERIMENT!r} is gone; examine the sweep again")
     old = pointer.tags[REGISTER]
     right, text = PREFIX + repair.key, str(repair.value)
-    if repair.action == "enter sweep" and write_once(client, old, right, text) == text:
+    if repair.action == "enter sweep" and write_once(client, REPAIR, old, right, text) == text:
         return
     tags = {records.KIND: "ledger"}
-    new = client.create_run(store.ledger_id, run_name="register of sweeps", tags=tags).info.run_id
-    client.set_terminated(new)
-    write_once(client, new, right, text)
+    new = client.create_run(
+        REPAIR, store.ledger_id, run_name="register of sweeps", tags=tags
+    ).info.run_id
+    client.set_terminated(REPAIR, new)
+    write_once(client, REPAIR, new, right, text)
     for step in ("before", "after"):
         for key, entry in client.get_run(old).data.params.items():
             if key.startswith(PREFIX):
-                write_once(client, new, key, entry)
+                write_once(client, REPAIR, new, key, entry)
         if step == "before":
-            client.set_experiment_tag(pointer.experiment_id, REGISTER, new)
-    client.set_tag(old, records.KILLED, f"replaced as the register by run {new}")
+            client.set_experiment_tag(REPAIR, pointer.experiment_id, REGISTER, new)
+    client.set_tag(REPAIR, old, records.KILLED, f"replaced as the register by run {new}")
 
 
 def new_parent(store: Store, ledger: str, epoch: int) -> str:
@@ -191,8 +200,8 @@ def new_parent(store: Store, ledger: str, epoch: int) -> str:
     beside = store.experiment_id
     if entry is not None:
         beside = trials_experiment(SweepRecord(store, entry), beside)
-    parent = str(store.client.create_run(beside, run_name=name, tags=tags).info.run_id)
-    store.client.set_terminated(parent, "KILLED")
+    parent = str(store.client.create_run(REPAIR, beside, run_name=name, tags=tags).info.run_id)
+    store.client.set_terminated(REPAIR, parent, "KILLED")
     key = PARENT if PARENT not in run.data.params else f"{PARENT}/{epoch:06d}"
-    write_once(store.client, ledger, key, parent)
+    write_once(store.client, REPAIR, ledger, key, parent)
     return parent

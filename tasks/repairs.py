@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from lepton_core.canonical import canonical_json
 from lepton_core.version import __version__
@@ -19,15 +18,13 @@ from lepton_tasks.examination import Examination, examine
 from lepton_tasks.findings import Finding, Repair
 from lepton_tasks.lease import Lease, acquire, await_free
 from lepton_tasks.lookup import run_or_none
-from lepton_tasks.mending import Workshop, mark_killed, now, perform, tell
+from lepton_tasks.mending import REPAIR, Workshop, mark_killed, now, perform, tell
 from lepton_tasks.own_runs import trials_experiment
 from lepton_tasks.store import address, reachable
+from lepton_tasks.store_client import StoreClient
 from lepton_tasks.sweep_record import SweepRecord
 from lepton_tasks.untrusted import whole_number
 from lepton_tasks.write_once import write_once
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 ROUNDS = 8  # what a restored run lacks is found only then; each round mends at least one thing
 REOPENED = "orphaned: the seal that it was proposed from is lost; its sweep was opened again"
@@ -104,10 +101,13 @@ def _restoring(record: SweepRecord) -> Repair:
     return Repair(action="restore run", target=record.entry.ledger)
 
 
-def _client(found: Examination) -> MlflowClient:
+def _client(found: Examination) -> StoreClient:
     from mlflow import MlflowClient  # noqa: PLC0415  (costs a second)
 
-    return found.store.client if found.store else MlflowClient(address().tracking_uri)
+    if found.store is not None:
+        return found.store.client
+    where = address()
+    return StoreClient(MlflowClient(where.tracking_uri), where.place)
 
 
 def _reopen_broken(found: Examination, finding: Finding, say: Callable[[str], None]) -> Done:
@@ -138,7 +138,7 @@ def _reopened(finding: Finding) -> Done:
 def _note_reopening(lease: Lease, generation: int) -> None:
     content = {"generation": generation, "at": now(), "by": f"lepton doctor {__version__}"}
     key = f"reopened/{lease.epoch:06d}"
-    write_once(lease.client, lease.run_id, key, canonical_json(content))
+    write_once(lease.client, REPAIR, lease.run_id, key, canonical_json(content))
 
 
 def _open_again(record: SweepRecord, generation: int) -> None:
@@ -156,7 +156,7 @@ def _open_again(record: SweepRecord, generation: int) -> None:
             mark_killed(client, run.info.run_id, REOPENED)
     if parent.info.status == "FINISHED":
         tell(client, record.parent or "", parent.data.tags, "status", "FINISHED", "KILLED")
-        client.update_run(record.parent or "", status="KILLED")
+        client.update_run(REPAIR, record.parent or "", "KILLED")
 
 
 # -- under a lease -----------------------------------------------------------------------------

@@ -130,6 +130,14 @@ class StoreClient:
         """An experiment, or None."""
         return self._call(lambda: self.plain.get_experiment_by_name(name))
 
+    def search_experiments(self, **options: Any) -> Any:
+        """A page of experiments, deleted ones too if that is asked for."""
+        return self._call(lambda: self.plain.search_experiments(**options))
+
+    def get_metric_history(self, run_id: str, key: str) -> Any:
+        """Every point of one metric of a run."""
+        return self._call(lambda: self.plain.get_metric_history(run_id, key))
+
     # -- writing ----------------------------------------------------------------------------
 
     def create_experiment(self, point: WritePoint, name: str, **options: Any) -> str:
@@ -216,6 +224,34 @@ class StoreClient:
     def restore_run(self, point: WritePoint, run_id: str) -> None:
         """Bring a deleted run back."""
         self._write(point, lambda: self.plain.restore_run(run_id))
+
+    def delete_tag(self, point: WritePoint, run_id: str, key: str) -> None:
+        """Take a tag off; one that an earlier try took off is none to complain of."""
+
+        def take_off() -> None:
+            if key in self.plain.get_run(run_id).data.tags:
+                self.plain.delete_tag(run_id, key)
+
+        self._write(point, take_off)
+
+    def set_experiment_tag(
+        self, point: WritePoint, experiment_id: str, key: str, value: str
+    ) -> None:
+        """Write an experiment's tag."""
+        self._write(point, lambda: self.plain.set_experiment_tag(experiment_id, key, value))
+
+    def rename_experiment(self, point: WritePoint, experiment_id: str, name: str) -> None:
+        """Give an experiment another name."""
+        self._write(point, lambda: self.plain.rename_experiment(experiment_id, name))
+
+    def restore_experiment(self, point: WritePoint, experiment_id: str) -> None:
+        """Bring a deleted experiment and its runs back, unless an earlier try has."""
+
+        def restore() -> None:
+            if self.plain.get_experiment(experiment_id).lifecycle_stage != "active":
+                self.plain.restore_experiment(experiment_id)
+
+        self._write(point, restore)
 
     def log_artifact(self, point: WritePoint, run_id: str, file: str) -> None:
         """Keep a file as an artifact of a run."""

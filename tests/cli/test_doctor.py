@@ -285,7 +285,8 @@ def test_no_hostile_value_anywhere_ends_in_a_traceback_or_reaches_the_terminal(d
             assert code in (0, 5), (key, hostile[:20], command, shown)
             assert "\x1b" not in shown
             assert len(shown) < 20_000
-            assert (command, code) != ("verify", 0) or "heartbeat" in key, (key, hostile[:20])
+            decides_nothing = "heartbeat" in key or key == "lepton.request"
+            assert (command, code) != ("verify", 0) or decides_nothing, (key, hostile[:20])
         with closing(sqlite3.connect("mlruns/mlflow.db")) as db, db:
             db.execute(f"update {table} set value = ? where rowid = ?", (value, rowid))
 

@@ -100,7 +100,7 @@ def test_an_open_trial_that_contradicts_itself_is_issued_again(take_wheel, store
 def test_an_open_trial_of_a_later_schema_is_nobodys_to_judge(take_wheel, store):
     ledger = take_wheel()
     _, run_id = do_slot(ledger, plan(replay(ledger.record.events), 4)[0])
-    store.client.set_tag(run_id, "lepton.schema", "2")
+    store.client.plain.set_tag(run_id, "lepton.schema", "2")
     ledger.lease.release()
     (finding,) = audit(open_record("demo"))
     assert (finding.found, finding.repairs) == ("of schema 2", ())
