@@ -18,12 +18,15 @@
       StoreUnreachableError        the tracking store does not answer         exit 7
 
 Each carries the values it speaks of as attributes, survives pickling between processes, and its
-message says what was found, what was expected and what to do next.
+message says what was found, what was expected and what to do next; a terminal obeys nothing in
+it.
 """
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
+
+from lepton_core.canonical import visible
 
 
 class LeptonError(Exception):
@@ -42,6 +45,7 @@ class LeptonError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, **values: Any) -> None:
+        message = visible(message)  # it may quote what somebody else wrote
         super().__init__(message)
         self.message = message
         self.values = values

@@ -197,6 +197,8 @@ class Space:
                 raise _wrong(
                     key_text(name), f"is not a param of this space; there are: {listing(self)}"
                 )
+            if not isinstance(text, str):
+                raise _wrong(name, f"found {shown(text)}; expected a text")
             try:
                 values[name] = self.params[name].from_string(text)
             except SpaceError as error:

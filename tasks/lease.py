@@ -21,7 +21,7 @@ from lepton_tasks import records, write_points
 from lepton_tasks.duration import seconds_from
 from lepton_tasks.environment import environment
 from lepton_tasks.host import life, this_process
-from lepton_tasks.records import Claim, claims, epoch_key, released_key
+from lepton_tasks.records import MAX_TTL_S, Claim, claims, epoch_key, released_key
 from lepton_tasks.store_client import StoreClient
 from lepton_tasks.write_once import write_once
 
@@ -33,7 +33,7 @@ LOOKS_PER_BEAT = 4
 
 def time_to_live() -> float:
     """Seconds after which a silent driver may be replaced: 30, or LEPTON_LEASE_SECONDS."""
-    return seconds_from(TTL_VARIABLE, usual=TTL_S, least=1.0)
+    return min(MAX_TTL_S, seconds_from(TTL_VARIABLE, usual=TTL_S, least=1.0))
 
 
 def now() -> float:

@@ -7,6 +7,7 @@ What is recorded where, and why each write can be the last one before a crash, i
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from lepton_core.events import (
 from lepton_core.fold import SweepState
 from lepton_core.portfolio import shares
 from lepton_tasks import records, write_points
+from lepton_tasks.artifact_place import own_place
 from lepton_tasks.attempts import (
     UNFINISHED,
     OpenSlot,
@@ -247,9 +249,19 @@ class MlflowLedger:
         self.client.set_terminated(write_points.TRIAL_STATUS, run_id, status, end_time)
 
     def keep_output(self, run_id: str, output: Path) -> None:
-        """Keep what an attempt printed, and its traceback, as an artifact of its run."""
+        """Keep what an attempt printed, and its traceback, as an artifact of its run.
+
+        Raises:
+            RecordError: The store says to write it where Lepton does not write.
+        """
         if output.exists() and output.stat().st_size:
-            self.client.log_artifact(write_points.TRIAL_OUTPUT, run_id, str(output))
+            location = self.client.get_run(run_id).info.artifact_uri
+            place = own_place(location, run_id, self.record.store.address)
+            if place is None:
+                self.client.log_artifact(write_points.TRIAL_OUTPUT, run_id, str(output))
+            else:
+                place.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(output, place / output.name)
 
     # -- a generation, and the end ----------------------------------------------------------
 

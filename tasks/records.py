@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, get_args
+from dataclasses import asdict, dataclass
+from typing import Any, TypeGuard, get_args
 
-from lepton_core.canonical import canonical_json, digest, shown
+from lepton_core.canonical import Params, canonical_json, digest, shown
 from lepton_core.declaration import SCHEMA, Declaration, Settings
 from lepton_core.errors import RecordError
 from lepton_core.events import Failure, FailureKind, Proposal, TrialRecord
+from lepton_core.recorded import MAX_COUNT, Fields, is_plain_json, is_short_text
 from lepton_core.verification import proposal_text
 from lepton_tasks.host import Process
 from lepton_tasks.untrusted import is_number, is_whole, read_object
@@ -43,6 +44,12 @@ REPAIRED = "lepton.repaired"
 PARENT_RUN = "mlflow.parentRunId"
 
 MAX_TAG = 5000  # characters; MLflow's own limit is 8,000
+MAX_EPOCH = 999_999  # six digits
+MAX_PID = 2**31 - 1
+LEAST_TTL_S, MAX_TTL_S = 0.01, 86_400.0
+MAX_PROPOSAL_SEED = 2**31 - 1
+MAX_REASON = 8000  # characters of a failure's reason
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,255}")  # no folder's name, no quote, no slash
 
 
 def long_tag(key: str, text: str) -> dict[str, str]:
@@ -64,6 +71,11 @@ def read_long_tag(tags: Mapping[str, str], key: str) -> str | None:
         return None
 
 
+def is_run_id(value: object) -> TypeGuard[str]:
+    """Whether a value can be a run's id: it stands in searches, URLs and paths."""
+    return isinstance(value, str) and RUN_ID.fullmatch(value) is not None
+
+
 def refuse_newer(content: Mapping[str, Any], what: str) -> None:
     """Do nothing unless a record says that it is of a schema after this version's.
 
@@ -80,7 +92,17 @@ def refuse_newer(content: Mapping[str, Any], what: str) -> None:
 
 
 def epoch_key(epoch: int) -> str:
-    """The register that claims an epoch."""
+    """The register that claims an epoch.
+
+    Raises:
+        RecordError: There is no such epoch.
+    """
+    if epoch > MAX_EPOCH:
+        raise RecordError(
+            f"epoch {MAX_EPOCH} of the sweep is claimed, which no driver of ours got to; "
+            "declare a new sweep",
+            epoch=epoch,
+        )
     return f"epoch/{epoch:06d}"
 
 
@@ -125,27 +147,28 @@ class Claim:
         Raises:
             ValueError: It is not a claim.
         """
-        content = read_object(text)
         try:
-            process, environment = content["process"], content["environment"]
-            claim = cls(
-                **{f.name: content[f.name] for f in fields(cls) if f.name != "process"},
-                process=Process(**{f.name: process[f.name] for f in fields(Process)}),
-            )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"not a claim: {error}") from None
-        texts = (claim.owner, claim.claimed_at, *(process[k] for k in ("host", "boot", "started")))
-        if not (
-            is_whole(claim.epoch)
-            and is_whole(claim.from_generation)
-            and is_whole(process["pid"], below=2**31)
-            and is_number(claim.ttl_s)
-            and claim.ttl_s > 0
-            and all(isinstance(text, str) for text in texts)
-            and isinstance(environment, dict)
-        ):
-            raise ValueError("not a claim: a value is not of its type, or out of range")
-        return claim
+            return cls._parse(Fields(read_object(text), "it"))
+        except RecordError as error:
+            raise ValueError(f"not a claim: {error.message}") from None
+
+    @classmethod
+    def _parse(cls, fields: Fields) -> Claim:
+        process, environment = fields.below("process"), fields.below("environment")
+        return cls(
+            epoch=fields.whole("epoch", 1, MAX_EPOCH),
+            owner=fields.text("owner"),
+            process=Process(
+                host=process.text("host"),
+                boot=process.text("boot"),
+                pid=process.whole("pid", 0, MAX_PID),
+                started=process.text("started"),
+            ),
+            ttl_s=fields.number("ttl_s", LEAST_TTL_S, MAX_TTL_S),
+            from_generation=fields.whole("from_generation"),
+            claimed_at=fields.text("claimed_at"),
+            environment={name: environment.text(name) for name in fields.map("environment")},
+        )
 
 
 _EPOCH = re.compile(r"epoch/[0-9]{6}")
@@ -211,22 +234,9 @@ def read_declaration(tags: Mapping[str, str]) -> Declaration:
 def read_settings(text: str) -> Settings | None:
     """The settings in a register, or None where it holds something else."""
     try:
-        settings = Settings.from_record(read_object(text))
-    except (ValueError, LookupError, TypeError, AttributeError):
+        return Settings.from_record(read_object(text))
+    except (ValueError, RecordError):
         return None
-    return settings if _are_settings(settings) else None
-
-
-def _are_settings(settings: Settings) -> bool:
-    texts: tuple[Any, ...] = (settings.objective, settings.code_digest, settings.file)
-    budgets = [settings.budget, *([settings.nightly] if settings.nightly else [])]
-    return (
-        all(text is None or isinstance(text, str) for text in texts)
-        and all(b.trials is None or is_whole(b.trials) for b in budgets)
-        and all(b.hours is None or is_number(b.hours) for b in budgets)
-        and is_whole(settings.workers)
-        and (settings.timeout is None or is_number(settings.timeout))
-    )
 
 
 def proposal_tags(proposal: Proposal) -> dict[str, str]:
@@ -240,23 +250,62 @@ def read_proposal(tags: Mapping[str, str], declaration: Declaration) -> Proposal
     if text is None:
         return None
     try:
-        content = read_object(text)
-        # JSON sorted the names; the space knows their order and types.
-        content["params"] = declaration.space.validate(content["params"])
-        proposal = Proposal(**content)
-    except (ValueError, LookupError, TypeError, AttributeError):  # a SpaceError is a ValueError
+        fields = Fields(read_object(text), "a proposal")
+        slot = fields.whole("slot")
+        return checked_proposal(
+            generation=fields.whole("generation"),
+            slot=slot,
+            slots=fields.whole("slots", slot + 1, declaration.generation),
+            number=fields.whole("number", slot),
+            # JSON sorted the names; the space knows their order and types.
+            params=declaration.space.validate(fields.map("params")),
+            proposer=fields.content.get("proposer"),
+            origin=fields.content.get("origin"),
+            seed=fields.content.get("seed"),
+        )
+    except (ValueError, RecordError):  # a SpaceError is a ValueError
         return None
-    numbers = (proposal.generation, proposal.slot, proposal.slots, proposal.number)
-    proposer: Any = proposal.proposer
-    origin: Any = proposal.origin
-    sound = (
-        all(map(is_whole, numbers))
-        and proposal.slot < proposal.slots
-        and is_whole(proposal.seed, below=2**31)
-        and isinstance(proposer, str)
-        and isinstance(origin, dict)
+
+
+def checked_proposal(
+    *, params: Params, proposer: Any, origin: Any, seed: Any, **place: int
+) -> Proposal:
+    """A proposal of params that were checked, and of what else was recorded of it.
+
+    Raises:
+        ValueError: Its proposer, origin or seed is nothing that Lepton writes.
+    """
+    if not is_short_text(proposer):
+        raise ValueError(f"the proposer {shown(proposer)}")
+    if not isinstance(origin, Mapping) or not is_plain_json(origin):
+        raise ValueError(f"the origin {shown(origin)}")
+    if not is_whole(seed, below=MAX_PROPOSAL_SEED + 1):
+        raise ValueError(f"the seed {shown(seed)}")
+    return Proposal(params=params, proposer=proposer, origin=origin, seed=seed, **place)
+
+
+def checked_trial(
+    proposal: Proposal, *, attempt: Any, value: Any, failure: Any, duration_s: Any
+) -> TrialRecord:
+    """A trial's record as it was written: `failure` is a pair of its kind and reason, or None.
+
+    Raises:
+        ValueError: A part of it is nothing that Lepton writes.
+    """
+    if failure is not None:
+        kind, reason = failure
+        if kind not in get_args(FailureKind) or not (
+            isinstance(reason, str) and len(reason) <= MAX_REASON
+        ):
+            raise ValueError(f"the failure {shown(failure)}")
+        failure = Failure(kind=kind, reason=reason)
+    if not (is_number(value) if failure is None else value is None):
+        raise ValueError(f"the value {shown(value)}")
+    if not is_whole(attempt, below=MAX_COUNT) or not is_number(duration_s):
+        raise ValueError(f"the attempt {shown(attempt)}, the duration {shown(duration_s)}")
+    return TrialRecord(
+        proposal=proposal, attempt=attempt, value=value, failure=failure, duration_s=duration_s
     )
-    return proposal if sound else None
 
 
 def outcome_text(record: TrialRecord, epoch: int) -> str:
@@ -279,26 +328,12 @@ def read_outcome(text: str | None, proposal: Proposal) -> TrialRecord | None:
     try:
         content = read_object(text)
         failure = content["failure"]
-        record = TrialRecord(
-            proposal=proposal,
+        return checked_trial(
+            proposal,
             attempt=content["attempt"],
             value=content["value"],
-            failure=Failure(kind=failure["kind"], reason=failure["reason"]) if failure else None,
+            failure=(failure["kind"], failure["reason"]) if failure else None,
             duration_s=content["duration_s"],
         )
     except (ValueError, LookupError, TypeError):
         return None
-    return record if _is_result(record) else None
-
-
-def _is_result(record: TrialRecord) -> bool:
-    failure: Any = record.failure
-    return (
-        is_whole(record.attempt)
-        and is_number(record.duration_s)
-        and (is_number(record.value) if failure is None else record.value is None)
-        and (
-            failure is None
-            or (failure.kind in get_args(FailureKind) and isinstance(failure.reason, str))
-        )
-    )

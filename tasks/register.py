@@ -11,9 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lepton_core.canonical import canonical_json, shown
-from lepton_core.declaration import Declaration
+from lepton_core.declaration import Declaration, is_sweep_name
 from lepton_core.errors import RecordError
-from lepton_core.sweep_file import NAME
 from lepton_tasks import records, write_points
 from lepton_tasks.attempts import find_runs
 from lepton_tasks.lookup import is_deleted, run_or_none
@@ -70,7 +69,7 @@ def texts(store: Store) -> dict[str, str]:
         )
     params = run.data.params
     names = (key.removeprefix(PREFIX) for key in sorted(params) if key.startswith(PREFIX))
-    return {name: params[PREFIX + name] for name in names if NAME.fullmatch(name)}
+    return {name: params[PREFIX + name] for name in names if is_sweep_name(name)}
 
 
 def lookup(store: Store, name: str) -> Entry | None:
@@ -93,7 +92,7 @@ def lookup(store: Store, name: str) -> Entry | None:
 
 def driven_ledgers(store: Store, name: str) -> list[str]:
     """The ledger runs of a name that were driven once, hence registered: others are nobody's."""
-    if not NAME.fullmatch(name):
+    if not is_sweep_name(name):
         return []
     condition = f"tags.`{records.KIND}` = 'ledger' and tags.`{records.SWEEP}` = '{name}'"
     found = find_runs(store.client, store.ledger_id, condition)
@@ -155,7 +154,7 @@ def read_entry(name: str, text: str) -> Entry:
         content = read_object(text)
         refuse_newer(content, f"the register's entry of sweep {name!r}")
         ledger, declared = content["ledger"], content["digest"]
-        readable = isinstance(ledger, str) and isinstance(declared, str)
+        readable = records.is_run_id(ledger) and isinstance(declared, str)
     except (ValueError, KeyError):
         readable, ledger, declared = False, "", ""
     if not readable:
@@ -186,13 +185,13 @@ def find(store: Store) -> str | None:
     if pointer is None:
         return None
     register = pointer.tags.get(REGISTER)
-    if register is None:
+    if not records.is_run_id(register):
         raise RecordError(
             f"the experiment {EXPERIMENT!r} in {store.address.place} has lost its tag {REGISTER}, "
             f"which names the run that registers all sweeps; {ASK_DOCTOR}",
             experiment=EXPERIMENT,
         )
-    return str(register)
+    return register
 
 
 def register_runs(store: Store) -> list[str]:

@@ -10,11 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lepton_core.canonical import canonical_json, digest
+from lepton_core.canonical import canonical_json, digest, shown
 from lepton_core.declaration import Declaration
 from lepton_core.errors import RecordError
-from lepton_core.events import Failure, GenerationSealed, Proposal, TrialRecord
-from lepton_tasks.records import Claim, claims, refuse_newer
+from lepton_core.events import GenerationSealed, TrialRecord
+from lepton_tasks.records import (
+    Claim,
+    checked_proposal,
+    checked_trial,
+    claims,
+    is_run_id,
+    refuse_newer,
+)
 from lepton_tasks.untrusted import is_number, read_object
 from lepton_tasks.write_once import MAX_VALUE
 
@@ -124,6 +131,10 @@ def _read_seal(
         fits = header["previous"] == previous and digest(previous + body) == header["hash"]
         content: Any = read_object(body) if fits else None
         rows = content["trials"]  # a TypeError, if it does not fit
+        if key != seal_key(content["generation"], content["epoch"]):
+            raise ValueError(key)  # noqa: TRY301
+        if not is_number(content["driven_s"]) or content["driven_s"] < 0:
+            raise ValueError(key)  # noqa: TRY301
         trials = tuple(
             _expand(row, declaration, content["generation"], slot, len(rows), number + slot)
             for slot, row in enumerate(rows)
@@ -152,12 +163,12 @@ def _read_seal(
 def _expand(
     row: list[Any], declaration: Declaration, generation: int, slot: int, slots: int, number: int
 ) -> TrialRecord:
-    _, attempt, proposer, origin, strings, seed, value, failure, duration_s = row
-    if value is not None and not is_number(value):
-        raise ValueError(f"the value {value!r}")
+    run_id, attempt, proposer, origin, strings, seed, value, failure, duration_s = row
+    if not is_run_id(run_id):
+        raise ValueError(f"the run {shown(run_id)}")
     named = zip(declaration.space, strings, strict=True)
-    return TrialRecord(
-        proposal=Proposal(
+    return checked_trial(
+        checked_proposal(
             generation=generation,
             slot=slot,
             slots=slots,
@@ -169,6 +180,6 @@ def _expand(
         ),
         attempt=attempt,
         value=value,
-        failure=Failure(kind=failure[0], reason=failure[1]) if failure else None,
+        failure=failure,
         duration_s=duration_s,
     )

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lepton_tasks.duration import duration_text, seconds_from
+from lepton_tasks.redaction import redacted
 from lepton_tasks.write_points import WritePoint
 
 if TYPE_CHECKING:
@@ -116,11 +117,14 @@ class StoreClient:
 
     def get_run(self, run_id: str) -> Any:
         """A run."""
-        return self._call(lambda: self.plain.get_run(run_id))
+        return _as_texts(self._call(lambda: self.plain.get_run(run_id)))
 
     def search_runs(self, experiment_ids: list[str], condition: str = "", **options: Any) -> Any:
         """A page of runs."""
-        return self._call(lambda: self.plain.search_runs(experiment_ids, condition, **options))
+        page = self._call(lambda: self.plain.search_runs(experiment_ids, condition, **options))
+        for run in page:
+            _as_texts(run)
+        return page
 
     def get_experiment(self, experiment_id: str) -> Any:
         """An experiment."""
@@ -312,7 +316,16 @@ class StoreClient:
         self.say(f"the tracking store is back after {duration_text(away)}")
 
 
+def _as_texts(run: Any) -> Any:
+    """The run, its params and tags all texts: a column of some databases may hold bytes."""
+    for values in (run.data.params, run.data.tags):
+        for key, value in values.items():
+            if not isinstance(value, str):
+                values[key] = repr(value)
+    return run
+
+
 def first_line(error: BaseException) -> str:
-    """What an error says, at most one line of 300 characters."""
+    """What an error says, at most one line of 300 characters, and no secret of ours."""
     lines = [line for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300]
+    return redacted(lines[0] if lines else type(error).__name__)[:300]

@@ -58,6 +58,12 @@ class SweepRecord:
                 name=self.entry.name,
             )
         self.declaration = records.read_declaration(self.tags)
+        if self.declaration.name != self.entry.name:
+            raise RecordError(
+                f"the ledger run of sweep {self.entry.name!r} declares "
+                f"{self.declaration.name!r}; the register was altered",
+                name=self.entry.name,
+            )
         self.seals: tuple[Seal, ...] = tuple(
             seals(self.params, self.declaration, self.entry.digest)
         )

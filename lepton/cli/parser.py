@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from lepton.cli import commands
-from lepton_core.sweep_file import MAX_WORKERS
+from lepton_core.declaration import MAX_WORKERS
 from lepton_core.version import __version__
 
 EXAMPLES = """\

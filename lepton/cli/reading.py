@@ -11,6 +11,7 @@ from lepton.cli.output import (
     console,
     number_text,
     param_rows,
+    plain,
     print_json,
     program,
     shares_text,
@@ -113,7 +114,6 @@ def list_(arguments: argparse.Namespace) -> int:
         console().print(f"no sweeps in {where.place}; begin with '{program()} init'")
         return 0
     from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("sweep", "state", "trials", "best", "by"):
@@ -122,7 +122,7 @@ def list_(arguments: argparse.Namespace) -> int:
         best, target = sweep["best"], sweep["target"]["trials"]
         done = f"{sweep['trials']}/{target}" if target else str(sweep["trials"] or "-")
         found = ("-", "-") if best is None else (number_text(best["value"]), best["proposer"])
-        table.add_row(*map(Text, (sweep["name"], sweep["state"], done, *found)))
+        table.add_row(*map(plain, (sweep["name"], sweep["state"], done, *found)))
     console().print(table)
     return 0
 
