@@ -164,10 +164,13 @@ def _recorded_space(fields: Fields) -> Space:
 
 
 def _recorded_portfolio(fields: Fields) -> Portfolio:
+    proposers = only(fields.list("proposers"), "the portfolio")
+    if not proposers or len(set(proposers)) < len(proposers):
+        fields.refuse("proposers", "at least one, each once")
     settings = fields.map("settings") if fields.has("settings") else {}
     below = fields.below("settings") if settings else fields
     return Portfolio(
-        proposers=only(fields.list("proposers"), "the portfolio"),
+        proposers=proposers,
         judge=fields.flag("judge"),
         settings={
             name: {key: below.below(name).number(key) for key in below.map(name)}

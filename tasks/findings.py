@@ -17,6 +17,8 @@ MEANINGS: dict[Meaning, str] = {
     "blocked": "the sweep cannot go on like this",
 }
 
+MAX_SHOWN = 300  # characters
+
 Action = Literal[
     "restore run",
     "set tag",
@@ -96,6 +98,13 @@ class Finding:
     remedy: str = ""
     repairs: Sequence[Repair] = ()
     reopens: int | None = None
+
+    def __post_init__(self) -> None:
+        """Keep what others wrote short."""
+        for name in ("what", "found", "recorded", "run_id"):
+            text = getattr(self, name)
+            if len(text) > MAX_SHOWN:
+                object.__setattr__(self, name, text[: MAX_SHOWN - 3] + "...")
 
     def __str__(self) -> str:
         """The finding in one line."""

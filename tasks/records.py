@@ -18,7 +18,7 @@ from lepton_core.events import Failure, FailureKind, Proposal, TrialRecord
 from lepton_core.recorded import MAX_COUNT, Fields, is_plain_json, is_short_text
 from lepton_core.verification import proposal_text
 from lepton_tasks.host import Process
-from lepton_tasks.untrusted import is_number, is_whole, read_object
+from lepton_tasks.untrusted import MAX_JSON, is_number, is_whole, read_object
 
 # Tags, on sweep, trial and ledger runs.
 KIND = "lepton.kind"
@@ -62,13 +62,11 @@ def long_tag(key: str, text: str) -> dict[str, str]:
 def read_long_tag(tags: Mapping[str, str], key: str) -> str | None:
     """The text that `long_tag` wrote, or None if it is missing, in part or altered."""
     text, i = tags.get(key, ""), 1
-    while f"{key}.{i}" in tags:
+    while f"{key}.{i}" in tags and len(text) <= MAX_JSON:
         text += tags[f"{key}.{i}"]
         i += 1
-    try:
-        return text if digest(text) == tags.get(key + DIGEST) else None
-    except UnicodeEncodeError:  # half a surrogate pair, which no text of ours has
-        return None
+    whole = len(text) <= MAX_JSON and digest(text) == tags.get(key + DIGEST)
+    return text if whole else None
 
 
 def is_run_id(value: object) -> TypeGuard[str]:

@@ -50,7 +50,10 @@ PASSING = frozenset(
 )
 """MLflow's error codes of failures that may pass: those that mean HTTP 408, 429, 499 or 5xx."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-LASTING_TEXTS = ("readonly database", "read-only", "permission denied", "authentication failed")
+LASTING_TEXTS = (
+    *("readonly database", "read-only", "permission denied", "authentication failed"),
+    "could not decode",
+)
 
 
 def patience() -> float:
