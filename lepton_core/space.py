@@ -159,6 +159,7 @@ class Space:
             SpaceError: A name is unknown, a value is missing or outside, or an inactive param has
                 a value.
         """
+        _check_mapping(params)
         for name in params:
             if name not in self.params:
                 raise _wrong(
@@ -191,6 +192,7 @@ class Space:
         Raises:
             SpaceError: A string is not a value of its param.
         """
+        _check_mapping(strings)
         values: dict[str, Value] = {}
         for name, text in strings.items():
             if name not in self.params:
@@ -212,6 +214,11 @@ class Space:
     def to_dict(self) -> dict[str, Any]:
         """The space as the sweep file declares it; `parse_space` reads it back exactly."""
         return {name: domain.to_dict() for name, domain in self.params.items()}
+
+
+def _check_mapping(params: Any) -> None:
+    if not isinstance(params, Mapping):
+        raise SpaceError(f"found {shown(params)}; expected a mapping of params", found=params)
 
 
 def _as_domains(params: Any) -> dict[str, Domain]:

@@ -6,6 +6,7 @@ that no tag can make an object, no key can stand twice, and no file can grow wit
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -103,13 +104,25 @@ def read(file: Path) -> SweepSource:
             raise SweepFileError(
                 f"{file} has {size} bytes; a sweep file has at most {MAX_BYTES}", file=str(file)
             )
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise SweepFileError(
-            f"cannot read {file}: {reason}; 'lepton init' writes one to start from",
-            file=str(file),
-        ) from None
+        with file.open("rb") as opened:
+            data = opened.read(MAX_BYTES + 1)  # a device, or a file that grows, has no end
+    except (OSError, ValueError) as error:  # a ValueError: the path holds a NUL
+        raise _unreadable(file, getattr(error, "strerror", None) or str(error)) from None
+    return parse_bytes(data, file)
+
+
+def parse_bytes(data: bytes, file: Path) -> SweepSource:
+    """A sweep given as the bytes of a file.
+
+    Raises:
+        SweepFileError: They are too many, or not the YAML that is expected.
+    """
+    if len(data) > MAX_BYTES:
+        raise SweepFileError(f"{file} is too large; a sweep file has at most {MAX_BYTES} bytes")
+    try:
+        text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8").read()
+    except UnicodeDecodeError:
+        raise _unreadable(file, "it is not UTF-8 text") from None
     reader = _Reader(file)
     content = reader.read(text)
     if not isinstance(content, dict):
@@ -119,6 +132,12 @@ def read(file: Path) -> SweepSource:
             file=str(file),
         )
     return SweepSource(content, file.absolute().parent, file, reader.lines)
+
+
+def _unreadable(file: Path, reason: str) -> SweepFileError:
+    return SweepFileError(
+        f"cannot read {file}: {reason}; 'lepton init' writes one to start from", file=str(file)
+    )
 
 
 def find(name: str, folder: Path) -> SweepSource:
