@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -182,6 +183,32 @@ def find_or_read(name: str, file: str | Path | None) -> SweepSource:
     return source
 
 
+class _TooLargeError(Exception):
+    """The file has more values, or deeper ones, than a sweep file may have."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(line)
+        self.line = line
+
+
+class _BoundedComposer(Composer):
+    """Builds the tree of nodes, and stops where it grows beyond bounds."""
+
+    def __init__(self, loader: Any) -> None:
+        super().__init__(loader)
+        self.warn_double_anchors = False  # YAML allows an anchor's name to be used again
+        self.nodes = self.level = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self.nodes += 1
+        self.level += 1
+        if self.nodes > MAX_NODES or self.level > MAX_DEPTH + 1:
+            raise _TooLargeError(self.parser.peek_event().start_mark.line + 1)
+        node = super().compose_node(parent, index)
+        self.level -= 1
+        return node
+
+
 class _Reader:
     """One file's nodes as plain data, and the line of every key on the way."""
 
@@ -192,10 +219,14 @@ class _Reader:
 
     def read(self, text: str) -> Any:
         try:
-            node = YAML(pure=True).compose(text)
+            yaml = YAML(pure=True)
+            yaml.Composer = _BoundedComposer  # type: ignore[assignment]  # annotated too narrowly
+            node = yaml.compose(text)
             return None if node is None else self._value(node, ())
         except SweepFileError:
             raise
+        except _TooLargeError as error:
+            raise self._too_large(error.line) from None
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line = mark.line + 1 if mark else 1
@@ -211,9 +242,7 @@ class _Reader:
         self.nodes += 1
         self.lines.setdefault(path, node.start_mark.line + 1)
         if self.nodes > MAX_NODES or len(path) > MAX_DEPTH:
-            raise self._error(
-                node, f"too large; at most {MAX_NODES} values, nested at most {MAX_DEPTH} deep"
-            )
+            raise self._too_large(node.start_mark.line + 1)
         kind = str(node.tag).removeprefix(TAG)
         if isinstance(node, MappingNode) and kind == "map":
             return self._mapping(node, path)
@@ -258,6 +287,13 @@ class _Reader:
             "write it in quotes",
         )
 
+    def _too_large(self, line: int) -> SweepFileError:
+        return self._at(
+            line, f"too large; at most {MAX_NODES} values, nested at most {MAX_DEPTH} deep"
+        )
+
     def _error(self, node: Node, problem: str) -> SweepFileError:
-        line = node.start_mark.line + 1
+        return self._at(node.start_mark.line + 1, problem)
+
+    def _at(self, line: int, problem: str) -> SweepFileError:
         return SweepFileError(f"{self.file}:{line}: {problem}", file=str(self.file), line=line)
