@@ -16,7 +16,8 @@ MASK = "***"
 _SECRET_NAME = re.compile(
     r"PASS|TOKEN(?!IZER)|SECRET|CREDENTIAL|AUTH(?!OR)|(^|[_-])KEY$|SIGNATURE|^SIG$", re.IGNORECASE
 )
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
+# No longer a scheme than there are: else a long text takes time that grows with its square.
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s'\"<>]+")
 _LEAST = 4  # characters: replacing shorter ones would only make a text unreadable
 _LEAST_OTHER = 8  # where a variable is not MLflow's own, and its name only sounds like a secret's
 

@@ -27,7 +27,6 @@ TRIALS_EXPERIMENT = "lepton"
 LEDGER_EXPERIMENT = "lepton-ledger"
 PROBE_SECONDS = 5.0
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}
-CLIENT_PACKAGES = ("mlflow", "sqlalchemy", "requests", "urllib3")
 UNFINISHED, UNFINISHED_SECONDS = ".new-", 600.0  # a database in the making, and when it is given up
 QUIET = {
     # Cut values would be wrong values: let the store refuse them instead.
@@ -216,11 +215,11 @@ def reachable(place: str) -> Iterator[None]:
 
 
 def _comes_from_client(error: Exception) -> bool:
-    """Whether MLflow itself raised it: it has no class for what it cannot read in a store."""
-    if isinstance(error, LeptonError) or error.__traceback__ is None:
+    """Whether it came up from within MLflow, which has no class for an answer it cannot read."""
+    if isinstance(error, LeptonError):
         return False
-    frames = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
-    return str(frames[-1]).partition(".")[0] in CLIENT_PACKAGES
+    modules = (frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__))
+    return any(str(module).partition(".")[0] == "mlflow" for module in modules)
 
 
 def _probe(where: Address) -> None:

@@ -31,6 +31,7 @@ PATIENCE_S = 600.0
 PATIENCE_VARIABLE = "LEPTON_STORE_PATIENCE_SECONDS"
 READING_PATIENCE_S = 10.0  # of commands that only read: somebody waits for the answer
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
+MAX_READ = 10_000  # characters of an error
 REQUEST = "lepton.request"  # the tag that holds the id of the call that made a run
 
 PASSING = frozenset(
@@ -330,5 +331,6 @@ def _as_texts(run: Any) -> Any:
 
 def first_line(error: BaseException) -> str:
     """What an error says, at most one line of 300 characters, and no secret of ours."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
+    # More than is shown, so that no secret is cut in two before it is found.
+    lines = [line for line in str(error)[:MAX_READ].splitlines() if line.strip()]
     return redacted(lines[0] if lines else type(error).__name__)[:300]

@@ -49,7 +49,7 @@ def _ga(origin: Mapping[str, Any], space: Space, number: int) -> bool:
     return (
         isinstance(parents, list | tuple)
         and len(parents) <= 2  # noqa: PLR2004  (a mother and a father)
-        and all(is_whole(parent, number) for parent in parents)
+        and all(is_whole(parent, number - 1) for parent in parents)
     )
 
 

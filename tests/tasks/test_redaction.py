@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import time
 
 import pytest
 
@@ -66,3 +67,9 @@ def test_what_is_no_secret_stays_readable(monkeypatch):
 @pytest.mark.parametrize("module", [redaction, artifact_place])
 def test_the_examples_are_true(module):
     assert doctest.testmod(module).failed == 0
+
+
+def test_a_long_text_is_read_in_no_time():
+    started = time.monotonic()
+    assert len(redacted("x" * 1_000_000 + "://")) > 1_000_000
+    assert time.monotonic() - started < 10
