@@ -16,7 +16,8 @@ from lepton_core.errors import RecordError
 from lepton_core.values import is_number
 
 MAX_DEPTH = 8  # of an origin; everything else has fields with types
-MAX_TEXT = 1000  # characters of a text field, where nothing else is said
+MAX_TEXT = 1000  # characters of a text field
+MAX_ENTRIES = 1000  # of an object: a space has as many params at most
 MAX_COUNT = 10_000_000  # trials, generations, epochs: none of ours comes near
 
 
@@ -36,9 +37,9 @@ def is_whole(value: object, most: int = MAX_COUNT) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
 
 
-def is_short_text(value: object, most: int = MAX_TEXT) -> TypeGuard[str]:
-    """Whether a value is a text of some length that a terminal shows as it is."""
-    return isinstance(value, str) and len(value) <= most and value.isprintable()
+def is_short_text(value: object) -> TypeGuard[str]:
+    """Whether a value is a text of at most `MAX_TEXT` characters that a terminal shows as it is."""
+    return isinstance(value, str) and len(value) <= MAX_TEXT and value.isprintable()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +87,11 @@ class Fields:
             self.refuse(key, "a finite number in its range")
         return value  # type: ignore[return-value]
 
-    def text(self, key: str, most: int = MAX_TEXT, *, free: bool = False) -> str:
-        """A text of at most `most` characters, printable unless it is `free`."""
+    def text(self, key: str) -> str:
+        """A text that `is_short_text`."""
         value = self.content.get(key)
-        if not isinstance(value, str) or len(value) > most or not (value.isprintable() or free):
-            self.refuse(key, f"a text of at most {most} printable characters")
+        if not is_short_text(value):
+            self.refuse(key, f"a text of at most {MAX_TEXT} printable characters")
         return value
 
     def flag(self, key: str) -> bool:
@@ -100,22 +101,22 @@ class Fields:
             self.refuse(key, "true or false")
         return value
 
-    def list(self, key: str, most: int = MAX_COUNT) -> list[Any]:
-        """A list of at most `most` items."""
+    def list(self, key: str) -> list[Any]:
+        """A list."""
         value = self.content.get(key)
-        if not isinstance(value, list | tuple) or len(value) > most:
-            self.refuse(key, f"a list of at most {most} items")
+        if not isinstance(value, list | tuple):
+            self.refuse(key, "a list")
         return list(value)
 
     def below(self, key: str) -> Fields:
         """An object within this one."""
         return Fields(self.content.get(key), f"{key} of {self.what}")  # type: ignore[arg-type]
 
-    def map(self, key: str, most: int = MAX_TEXT) -> dict[str, Any]:
-        """An object of at most `most` entries, whose names are short texts."""
+    def map(self, key: str) -> dict[str, Any]:
+        """An object of at most `MAX_ENTRIES` entries, whose names are short texts."""
         content = self.below(key).content
-        if len(content) > most or not all(map(is_short_text, content)):
-            self.refuse(key, f"at most {most} entries with short names")
+        if len(content) > MAX_ENTRIES or not all(map(is_short_text, content)):
+            self.refuse(key, f"at most {MAX_ENTRIES} entries with short names")
         return dict(content)
 
     def refuse(self, key: str, expected: str) -> NoReturn:
