@@ -9,6 +9,7 @@ from typing import Any
 from lepton_core.declaration import Declaration
 from lepton_core.events import Proposal, TrialRecord
 from lepton_tasks import records
+from lepton_tasks.lookup import is_deleted
 from lepton_tasks.store_client import StoreClient
 from lepton_tasks.untrusted import whole_number
 
@@ -106,6 +107,8 @@ def read_attempt(run: Any, declaration: Declaration) -> Attempt | None:
     """
     tags = run.data.tags
     schema = whole_number(tags.get(records.SCHEMA_TAG))
+    if schema is not None and is_deleted(run):
+        return None  # whoever it was that did not want it
     records.refuse_newer({"schema": schema}, f"the run {run.info.run_id}")
     slot = whole_number(tags.get(records.SLOT))
     number = whole_number(tags.get(records.ATTEMPT))
@@ -129,7 +132,7 @@ def read_attempt(run: Any, declaration: Declaration) -> Attempt | None:
             else None
         ),
         killed=killed,
-        deleted=run.info.lifecycle_stage == "deleted",
+        deleted=is_deleted(run),
     )
 
 
