@@ -18,13 +18,14 @@ from lepton_tasks.examination import Examination, examine
 from lepton_tasks.findings import Finding, Repair
 from lepton_tasks.lease import Lease, acquire, await_free
 from lepton_tasks.lookup import run_or_none
-from lepton_tasks.mending import REPAIR, Workshop, mark_killed, now, perform, tell
+from lepton_tasks.mending import Workshop, mark_killed, now, perform, tell
 from lepton_tasks.own_runs import trials_experiment
 from lepton_tasks.store import address, reachable
 from lepton_tasks.store_client import StoreClient
 from lepton_tasks.sweep_record import SweepRecord
 from lepton_tasks.untrusted import whole_number
 from lepton_tasks.write_once import write_once
+from lepton_tasks.write_points import DOCTOR_REOPENED, DOCTOR_SUPERSEDED
 
 ROUNDS = 8  # what a restored run lacks is found only then; each round mends at least one thing
 REOPENED = "orphaned: the seal that it was proposed from is lost; its sweep was opened again"
@@ -138,7 +139,7 @@ def _reopened(finding: Finding) -> Done:
 def _note_reopening(lease: Lease, generation: int) -> None:
     content = {"generation": generation, "at": now(), "by": f"lepton doctor {__version__}"}
     key = f"reopened/{lease.epoch:06d}"
-    write_once(lease.client, REPAIR, lease.run_id, key, canonical_json(content))
+    write_once(lease.client, DOCTOR_REOPENED, lease.run_id, key, canonical_json(content))
 
 
 def _open_again(record: SweepRecord, generation: int) -> None:
@@ -153,10 +154,10 @@ def _open_again(record: SweepRecord, generation: int) -> None:
         of = whole_number(run.data.tags.get(records.GENERATION))
         if of is not None and of > generation and run.info.status != "KILLED":
             tell(client, run.info.run_id, run.data.tags, "status", run.info.status, "KILLED")
-            mark_killed(client, run.info.run_id, REOPENED)
+            mark_killed(client, run.info.run_id, REOPENED, DOCTOR_SUPERSEDED)
     if parent.info.status == "FINISHED":
         tell(client, record.parent or "", parent.data.tags, "status", "FINISHED", "KILLED")
-        client.update_run(REPAIR, record.parent or "", "KILLED")
+        client.update_run(DOCTOR_SUPERSEDED, record.parent or "", "KILLED")
 
 
 # -- under a lease -----------------------------------------------------------------------------

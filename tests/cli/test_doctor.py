@@ -231,7 +231,8 @@ def test_two_sweeps_declared_under_one_name_are_told_apart(driven, lepton, lepto
         new_run("rival", experiment=2),
         f"insert into tags select key, value, 'rival' from tags where run_uuid = {LEDGER}",
     )
-    assert lepton_json("verify", "demo")[0] == 0
+    code, answer = lepton_json("verify", "demo")
+    assert (code, [one["what"] for one in answer["notes"]]) == (0, ["ledger run rival"])
     code, answer = lepton_json("doctor", "demo", "--repair")
     assert (code, answer["notes"]) == (0, [])
     assert [one["run_id"] for one in answer["repaired"]] == ["rival"]

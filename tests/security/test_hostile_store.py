@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import closing
 from functools import partial
 
 import pytest
 from civil import CODES, check_civil, outside
-from hostile import FIELDS, LEAVES, RECORDS, TEXTS, connect, paths, pristine, rechain, replaced
+from hostile import (
+    FIELDS,
+    LEAVES,
+    PLANTED,
+    RECORDS,
+    TEXTS,
+    connect,
+    paths,
+    pristine,
+    rechain,
+    replaced,
+)
+
+from lepton_tasks import records
 
 COMMANDS = (
     ["status", "demo"],
@@ -22,6 +36,19 @@ COMMANDS = (
     ["list", "--json"],
     ["doctor", "demo", "--json"],
 )
+REPAIRING = (["doctor", "demo", "--repair"], ["doctor", "demo", "--repair", "--reopen"])
+ALL = (*COMMANDS, *REPAIRING, ["doctor", "demo", "--repair", "--json"])
+
+
+def test_every_tag_that_lepton_reads_has_hostile_texts_planted_in_it():
+    tags = {
+        value
+        for value in vars(records).values()
+        if isinstance(value, str) and value.startswith(("lepton.", "mlflow."))
+    }
+    assert len(tags) > 15
+    planted = {re.sub(r"\.0*1$", "", key) for key in PLANTED}
+    assert tags - planted == set()
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -31,8 +58,8 @@ def test_a_hostile_text_in_any_field_is_an_error_or_is_shown_harmlessly(planted,
         for text in TEXTS.values():
             with closing(connect()) as db, db:
                 FIELDS[field](db, text)
-            for _ in range(3):
-                civil(*COMMANDS[turn % len(COMMANDS)])
+            for _ in range(2):
+                civil(*ALL[turn % len(ALL)])
                 turn += 1
             restore()
     assert outside(planted) == before
@@ -70,7 +97,7 @@ def test_a_hostile_value_within_a_record_whose_hashes_fit_is_refused_or_harmless
             for leaf in LEAVES.values():
                 with closing(connect()) as db, db:
                     write(db, replaced(text, path, leaf))
-                civil(*COMMANDS[turn % len(COMMANDS)])
+                civil(*ALL[turn % len(ALL)])
                 turn += 1
                 restore()
     assert outside(planted) == before

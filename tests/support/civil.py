@@ -31,7 +31,8 @@ def _hook(event: str, arguments: tuple[object, ...]) -> None:
     if _seen is None:
         return
     opened = event == "open" and any(x in str(arguments[0]) for x in ("evil", "/etc/passwd"))
-    if opened or event in _DANGEROUS:
+    compiled = event == "compile" and any(x in str(arguments[0]) for x in ("evil", "__class__}"))
+    if opened or compiled or event in _DANGEROUS:
         _seen.append(f"{event} {arguments}")
 
 
@@ -40,7 +41,7 @@ sys.addaudithook(_hook)  # there is no taking it away again
 
 @contextmanager
 def watching() -> Iterator[list[str]]:
-    """What is opened that only the store speaks of, unpickled or started while the body runs."""
+    """What only the store speaks of and is opened or compiled, and all that is unpickled or run."""
     global _seen  # noqa: PLW0603  (an audit hook is global too)
     _seen = []
     try:

@@ -89,7 +89,12 @@ def one(db: sqlite3.Connection, query: str, *values: str) -> str:
 Write = Callable[[sqlite3.Connection, str], None]
 
 
+PLANTED: set[str] = set()  # the keys of tags and params that a hostile text is planted under
+
+
 def _cell(table: str, run: str, key: str) -> Write:
+    PLANTED.add(key)
+
     def write(db: sqlite3.Connection, text: str) -> None:
         whose = one(db, run)
         db.execute(f"delete from {table} where run_uuid = ? and key = ?", (whose, key))
@@ -123,10 +128,11 @@ def _column(table: str, column: str, where: str) -> Write:
 
 def _long(run: str, key: str) -> Write:
     """A tag with a digest beside it, which fits."""
+    write_text, write_digest = _cell("tags", run, key), _cell("tags", run, f"{key}.digest")
 
     def write(db: sqlite3.Connection, text: str) -> None:
-        _cell("tags", run, key)(db, text)
-        _cell("tags", run, f"{key}.digest")(db, sha(text))
+        write_text(db, text)
+        write_digest(db, sha(text))
 
     return write
 
@@ -185,7 +191,21 @@ FIELDS: dict[str, Write] = {
     "a trial's status": _column("runs", "status", "name = 'gen01-02'"),
     "a trial's stage": _column("runs", "lifecycle_stage", "name = 'gen01-02'"),
     "a trial's artifacts": _column("runs", "artifact_uri", "name = 'gen01-02'"),
+    "a trial's epoch": _cell("tags", TRIAL, "lepton.epoch"),
+    "a trial's seed": _cell("tags", TRIAL, "lepton.seed"),
+    "a trial's kind": _cell("tags", TRIAL, "lepton.kind"),
+    "a trial's sweep": _cell("tags", TRIAL, "lepton.sweep"),
+    "a trial's schema": _cell("tags", TRIAL, "lepton.schema"),
+    "a trial's parent": _cell("tags", TRIAL, "mlflow.parentRunId"),
+    "a trial's request": _cell("tags", TRIAL, "lepton.request"),
+    "a trial's repair": _cell("tags", TRIAL, "lepton.repaired.1"),
+    "an open trial's epoch": _cell("tags", OPEN, "lepton.epoch"),
+    "an open trial's schema": _cell("tags", OPEN, "lepton.schema"),
+    "another parent's id": _cell("params", LEDGER, "parent/000001"),
+    "a reopening": _cell("params", LEDGER, "reopened/000001"),
     "the parent's ledger": _cell("tags", PARENT, "lepton.ledger"),
+    "the parent's kind": _cell("tags", PARENT, "lepton.kind"),
+    "the parent's declaration": _long(PARENT, "lepton.declaration"),
     "the parent's name": _column("runs", "name", "run_uuid in (" + PARENT + ")"),
     "the parent's status": _column("runs", "status", "run_uuid in (" + PARENT + ")"),
     "the experiment's artifacts": _column("experiments", "artifact_location", "name = 'lepton'"),
