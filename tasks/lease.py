@@ -174,6 +174,7 @@ def acquire(
     from_generation: Callable[[Mapping[str, str]], int],
     take_over: bool = False,
     say: Callable[[str], None] = lambda _: None,
+    versions: Mapping[str, str] | None = None,
 ) -> Lease:
     """Become the driver.
 
@@ -184,6 +185,7 @@ def acquire(
         from_generation: The first unsealed generation, from the ledger run's params.
         take_over: Do not wait for a silent driver, nor leave because of a live one.
         say: Told why this waits, once.
+        versions: What the proposals of this epoch were made with, if not in this environment.
 
     Raises:
         DrivenElsewhereError: Another driver lives.
@@ -201,7 +203,7 @@ def acquire(
             ttl_s=time_to_live(),
             from_generation=from_generation(params),
             claimed_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            environment=environment(),
+            environment=environment() if versions is None else versions,
         )
         text = claim.text()
         if write_once(client, write_points.CLAIM, run_id, epoch_key(claim.epoch), text) == text:

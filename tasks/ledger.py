@@ -60,6 +60,7 @@ class MlflowLedger:
         self.record, self.lease = record, lease
         self.client = record.store.client
         self.declaration = record.declaration
+        self.clock = milliseconds
         self._lock = threading.RLock()
         self._head = record.head
         self._runs: dict[int, str] = {}
@@ -301,7 +302,7 @@ class MlflowLedger:
         if best is not None and best.value is not None and best.proposal.number != self._shown:
             points[f"best_{self.declaration.metric}"] = best.value
             self._shown = best.proposal.number
-        now, step = milliseconds(), state.trials_done
+        now, step = self.clock(), state.trials_done
         metrics = [Metric(name, value, now, step) for name, value in points.items()]
         if metrics:
             self.client.log_batch(write_points.CURVES, self._parent, metrics=metrics)

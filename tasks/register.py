@@ -8,6 +8,7 @@ call.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lepton_core.canonical import canonical_json, shown
@@ -105,8 +106,15 @@ def driven_ledgers(store: Store, name: str) -> list[str]:
     ]
 
 
-def enter(store: Store, declaration: Declaration) -> Entry:
+def enter(
+    store: Store, declaration: Declaration, more_tags: Mapping[str, str] | None = None
+) -> Entry:
     """Register a sweep under its name, which it then has for ever.
+
+    Args:
+        store: The open store.
+        declaration: The sweep.
+        more_tags: Further tags of its ledger run, there from its first moment.
 
     Returns:
         The sweep of that name: this one, or one that was registered before (perhaps a moment ago,
@@ -124,7 +132,10 @@ def enter(store: Store, declaration: Declaration) -> Entry:
         )
     tags = records.declaration_tags(declaration)
     ledger = _ledger_run(
-        store, write_points.LEDGER_RUN, declaration.name, {records.SWEEP: declaration.name, **tags}
+        store,
+        write_points.LEDGER_RUN,
+        declaration.name,
+        {records.SWEEP: declaration.name, **tags, **(more_tags or {})},
     )
     text = canonical_json({"ledger": ledger, "digest": tags[records.DECLARATION + records.DIGEST]})
     stored = write_once(store.client, write_points.NAME, register, PREFIX + declaration.name, text)

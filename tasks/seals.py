@@ -128,27 +128,11 @@ def _read_seal(
         header = read_object(params[key])
         refuse_newer(header, f"the record {key} of the ledger run")
         body = "".join(params[f"{key}/{part:04d}"] for part in range(header["count"]))
-        fits = header["previous"] == previous and digest(previous + body) == header["hash"]
-        content: Any = read_object(body) if fits else None
-        rows = content["trials"]  # a TypeError, if it does not fit
-        if key != seal_key(content["generation"], content["epoch"]):
+        if header["previous"] != previous or digest(previous + body) != header["hash"]:
             raise ValueError(key)  # noqa: TRY301
-        if not is_number(content["driven_s"]) or content["driven_s"] < 0:
+        seal = read_seal(body, declaration, number, header["hash"])
+        if key != seal_key(seal.event.generation, seal.epoch):
             raise ValueError(key)  # noqa: TRY301
-        trials = tuple(
-            _expand(row, declaration, content["generation"], slot, len(rows), number + slot)
-            for slot, row in enumerate(rows)
-        )
-        return Seal(
-            epoch=content["epoch"],
-            event=GenerationSealed(
-                generation=content["generation"],
-                trials=trials,
-                driven_s=float(content["driven_s"]),
-            ),
-            runs=tuple(str(row[0]) for row in rows),
-            hash=header["hash"],
-        )
     # Whatever it is that a stranger made fit: a SpaceError is a ValueError.
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise RecordError(
@@ -158,6 +142,7 @@ def _read_seal(
             key=key,
             generation=int(key.split("/")[1]),
         ) from error
+    return seal
 
 
 def _expand(
@@ -182,4 +167,34 @@ def _expand(
         value=value,
         failure=failure,
         duration_s=duration_s,
+    )
+
+
+def read_seal(text: str, declaration: Declaration, number: int, chained: str) -> Seal:
+    """The seal that a text is, wherever it comes from; its hash was compared already.
+
+    Args:
+        text: All parts of it.
+        declaration: The sweep's.
+        number: The number of its first trial.
+        chained: Its hash.
+
+    Raises:
+        ValueError, LookupError, TypeError, AttributeError, OverflowError: The text is no seal.
+    """
+    content = read_object(text)
+    rows, driven_s = content["trials"], content["driven_s"]
+    if not is_number(driven_s) or driven_s < 0:
+        raise ValueError(f"driven for {shown(driven_s)}")
+    trials = tuple(
+        _expand(row, declaration, content["generation"], slot, len(rows), number + slot)
+        for slot, row in enumerate(rows)
+    )
+    return Seal(
+        epoch=content["epoch"],
+        event=GenerationSealed(
+            generation=content["generation"], trials=trials, driven_s=float(driven_s)
+        ),
+        runs=tuple(str(row[0]) for row in rows),
+        hash=chained,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from lepton_core.canonical import shown
 from lepton_core.declaration import Settings
-from lepton_core.errors import RecordError, UnknownSweepError
+from lepton_core.errors import RecordError, UnfinishedImportError, UnknownSweepError
 from lepton_core.events import Event, SettingsAmended, SweepDeclared
 from lepton_tasks import records, register
 from lepton_tasks.attempts import Attempt, read_attempts
@@ -20,6 +20,8 @@ from lepton_tasks.store import Store, address, connect, exists, reachable
 
 PARENTS, SETTINGS = re.compile(r"parent(/[0-9]{6})?"), re.compile(r"settings/[0-9]{6}")
 PARENT = "parent"  # and `parent/NNNNNN`, which `lepton doctor` writes for one that is gone
+ORIGIN = "lepton.origin"  # tag of an imported sweep's ledger run, from its first moment
+IMPORTED = "imported"  # param of the same, once all of it is there
 
 
 class SweepRecord:
@@ -28,13 +30,15 @@ class SweepRecord:
     Args:
         store: The open store.
         entry: The sweep's registration.
+        unfinished: Read a sweep too whose import is not done.
 
     Raises:
         RecordError: The declaration or a seal is torn, was altered or taken out.
+        UnfinishedImportError: The sweep's import was begun and is not done.
     """
 
-    def __init__(self, store: Store, entry: Entry) -> None:
-        self.store, self.entry = store, entry
+    def __init__(self, store: Store, entry: Entry, *, unfinished: bool = False) -> None:
+        self.store, self.entry, self.unfinished = store, entry, unfinished
         self.refresh()
 
     def refresh(self) -> None:
@@ -51,6 +55,13 @@ class SweepRecord:
         self.deleted = is_deleted(run)
         self.params: Mapping[str, str] = run.data.params
         self.tags: Mapping[str, str] = run.data.tags
+        if ORIGIN in self.tags and IMPORTED not in self.params and not self.unfinished:
+            name = self.entry.name
+            raise UnfinishedImportError(
+                f"the import of sweep {name!r} was begun and is not done. If nobody is at it, "
+                "give 'lepton import' the same file again: it goes on from there.",
+                name=name,
+            )
         if self.tags.get(records.DECLARATION + records.DIGEST) != self.entry.digest:
             raise RecordError(
                 f"the declaration of sweep {self.entry.name!r} was altered: its digest is not the "

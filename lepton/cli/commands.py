@@ -5,6 +5,7 @@ from lepton.cli.healing import doctor
 from lepton.cli.preparing import init, validate
 from lepton.cli.reading import best, list_, status
 from lepton.cli.serving import cancel, ui
+from lepton.cli.transferring import export, import_
 from lepton.cli.verifying import verify
 
 list = list_  # noqa: A001  (its name on the command line)
@@ -13,6 +14,8 @@ __all__ = [
     "best",
     "cancel",
     "doctor",
+    "export",
+    "import_",
     "init",
     "list",
     "resume",

@@ -17,7 +17,7 @@ from lepton.cli.output import (
     shares_text,
     two_columns,
 )
-from lepton_core.errors import RecordError
+from lepton_core.errors import RecordError, UnfinishedImportError
 from lepton_core.fold import SweepState, replay
 from lepton_core.portfolio import shares
 from lepton_tasks.sweep_record import SweepRecord, open_record
@@ -133,13 +133,14 @@ def _listed(opened: Store, name: str, text: str) -> dict[str, Any]:
 
     try:
         return _status(SweepRecord(opened, read_entry(name, text)))
-    except RecordError as error:
+    except (RecordError, UnfinishedImportError) as error:
+        unfinished = isinstance(error, UnfinishedImportError)
         unknown = dict.fromkeys(STATUS_KEYS)
         target = {"trials": None, "hours": None}
         return {
             **unknown,
             "name": name,
-            "state": f"altered: {error.message}",
+            "state": "being imported" if unfinished else f"altered: {error.message}",
             "target": target,
         }
 

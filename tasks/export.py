@@ -1,0 +1,206 @@
+"""Exporting a sweep: from the ledger and the runs to the lines of a file, whatever the length.
+
+The runs are read by pages and laid down in a temporary file, since the lines go by generation and
+the store gives runs by time, which the clocks of several machines may have put in another order.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import IO, Any, NamedTuple
+
+from lepton_core.errors import ExportFileError, RecordError
+from lepton_core.export_format import (
+    FORMAT,
+    Driver,
+    End,
+    Header,
+    Line,
+    Metric,
+    Parent,
+    Run,
+    Sealed,
+    line_text,
+    read_line,
+)
+from lepton_core.version import __version__
+from lepton_tasks import records
+from lepton_tasks.attempts import find_runs, trial_condition
+from lepton_tasks.export_check import ExportCheck
+from lepton_tasks.export_file import LineWriter
+from lepton_tasks.records import Claim, claims, settings_key
+from lepton_tasks.seals import seal_key
+from lepton_tasks.sweep_record import SweepRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What an export holds.
+
+    Attributes:
+        trials: In sealed generations.
+        bytes: Before any compression.
+    """
+
+    end: End
+    head: str
+    trials: int
+    bytes: int
+
+
+class _Place(NamedTuple):
+    """Where a run goes in the export, and where its line is laid down meanwhile."""
+
+    generation: int
+    slot: int
+    attempt: int
+    run_id: str
+    offset: int
+    length: int
+
+
+def export_sweep(record: SweepRecord, stream: IO[bytes]) -> Exported:
+    """Write a sweep as lines.
+
+    Args:
+        record: The sweep, as just read: what is recorded meanwhile is not exported, or is exported
+            as attempts of the open generation.
+        stream: Where to, in bytes.
+
+    Raises:
+        RecordError: The history was altered, so that no import could pass `verify`.
+    """
+    writer, check = LineWriter(stream), ExportCheck()
+    try:
+        with tempfile.TemporaryFile() as laid_down:
+            places = _lay_down(record, laid_down)
+            for line in _lines(record, places, laid_down):
+                check.take(line)
+                writer.write(line)
+        check.take(writer.tally.end())
+        end = writer.end()
+    except ExportFileError as error:
+        name = record.entry.name
+        raise RecordError(
+            f"sweep {name!r} cannot be exported: {error.message}.\n"
+            f"'lepton verify {name}' names all that was altered.",
+            name=name,
+        ) from None
+    return Exported(
+        end=end,
+        head=record.head,
+        trials=check.state.trials_done if check.state else 0,
+        bytes=writer.tally.bytes,
+    )
+
+
+def _lines(record: SweepRecord, places: list[_Place], laid_down: IO[bytes]) -> Iterator[Line]:
+    """All lines but the last, in the order that docs/export.md describes."""
+    yield Header(
+        format=FORMAT,
+        lepton=__version__,
+        declaration=json.loads(records.read_long_tag(record.tags, records.DECLARATION) or "{}"),
+        digest=record.entry.digest,
+        head=record.head,
+    )
+    if record.parent is not None:
+        yield _run_line(Parent, record.store.client.get_run(record.parent))
+    drivers = claims(record.params)
+    by_generation = groupby(places, key=lambda place: place.generation)
+    waiting = next(by_generation, None)
+    previous = record.entry.digest
+    for seal in record.seals:
+        generation = seal.event.generation
+        while drivers and drivers[0].from_generation <= generation:
+            yield _driver_line(record.params, drivers.pop(0))
+        if waiting is not None and waiting[0] == generation:
+            yield from (_read_back(laid_down, place) for place in waiting[1])
+            waiting = next(by_generation, None)
+        yield Sealed(
+            generation=generation,
+            epoch=seal.epoch,
+            previous=previous,
+            hash=seal.hash,
+            text=_seal_text(record.params, generation, seal.epoch),
+        )
+        previous = seal.hash
+    yield from (_driver_line(record.params, driver) for driver in drivers)
+    while waiting is not None:
+        yield from (_read_back(laid_down, place) for place in waiting[1])
+        waiting = next(by_generation, None)
+
+
+def _seal_text(params: Mapping[str, str], generation: int, epoch: int) -> str:
+    key = seal_key(generation, epoch)
+    count = json.loads(params[key])["count"]
+    return "".join(params[f"{key}/{part:04d}"] for part in range(count))
+
+
+def _driver_line(params: Mapping[str, str], claim: Claim) -> Driver:
+    """A claim without what names the process: host names are nobody else's business."""
+    settings = params.get(settings_key(claim.epoch))
+    return Driver(
+        epoch=claim.epoch,
+        from_generation=claim.from_generation,
+        claimed_at=claim.claimed_at,
+        environment=claim.environment,
+        settings=None if settings is None else json.loads(settings),
+    )
+
+
+def _lay_down(record: SweepRecord, laid_down: IO[bytes]) -> list[_Place]:
+    """All of the sweep's attempts as lines in a temporary file; where each is, in order."""
+    if record.parent is None:
+        return []
+    client = record.store.client
+    experiment = client.get_run(record.parent).info.experiment_id
+    places, offset = [], 0
+    for run in find_runs(client, experiment, trial_condition(record.entry.name)):
+        where = _where(run)
+        if where is None:
+            continue  # it only looks like an attempt
+        data = line_text(_run_line(Run, run)).encode()
+        laid_down.write(data)
+        places.append(_Place(*where, run.info.run_id, offset, len(data)))
+        offset += len(data)
+    return sorted(places)
+
+
+def _where(run: Any) -> tuple[int, int, int] | None:
+    """A run's generation, slot and attempt, if it says all three as a driver does."""
+    tags = run.data.tags
+    texts = [tags.get(key, "") for key in (records.GENERATION, records.SLOT, records.ATTEMPT)]
+    if not all(text.isascii() and text.isdigit() and str(int(text)) == text for text in texts):
+        return None
+    generation, slot, attempt = map(int, texts)
+    return generation, slot, attempt
+
+
+def _read_back(laid_down: IO[bytes], place: _Place) -> Line:
+    laid_down.seek(place.offset)
+    return read_line(laid_down.read(place.length).decode())
+
+
+def _run_line(kind: type[Run], run: Any) -> Run:
+    info, data = run.info, run.data
+    return kind(
+        run=info.run_id,
+        name=info.run_name or "",
+        status=info.status,
+        start=info.start_time,
+        end=info.end_time or None,
+        tags=data.tags,
+        params=data.params,
+        metrics=_latest(run),
+    )
+
+
+def _latest(run: Any) -> tuple[Metric, ...]:
+    """The latest value of each metric, with its time and step, by name."""
+    # As a message, a run tells the times and steps that its dict of metrics leaves out.
+    found = run.data.to_proto().metrics
+    return tuple(sorted((m.key, float(m.value), int(m.timestamp), int(m.step)) for m in found))
