@@ -209,10 +209,17 @@ class ImportLedger(MlflowLedger):
 
     def _log(self, run_id: str, run: Run) -> None:
         from mlflow.entities import Metric, Param  # noqa: PLC0415  (costs a second)
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
         params = [Param(key, text) for key, text in run.params.items()]
         metrics = [Metric(key, value, when, step) for key, value, when, step in run.metrics]
-        if params or metrics:
+        if not params and not metrics:
+            return
+        try:
+            self.client.log_batch(run_id, params=params, metrics=metrics)
+        except MlflowException:
+            # Our successor may have written the same at the same moment; written again it is there.
+            self.lease.check(certain=True)
             self.client.log_batch(run_id, params=params, metrics=metrics)
 
     def seal_as(self, seal: Seal, state: SweepState) -> None:
