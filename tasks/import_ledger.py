@@ -16,7 +16,7 @@ from lepton_core.declaration import Settings
 from lepton_core.errors import DrivenElsewhereError, LeaseLostError
 from lepton_core.export_format import Driver, Parent, Run
 from lepton_core.fold import SweepState
-from lepton_tasks import records
+from lepton_tasks import records, write_points
 from lepton_tasks.attempts import UNFINISHED, find_runs, read_attempt, trial_condition
 from lepton_tasks.export_check import as_mlflow
 from lepton_tasks.lease import Lease, acquire
@@ -88,7 +88,8 @@ def become(
         )
     lease.start(stop_driving=lambda _: None)  # a lost lease shows at the next write
     text = canonical_json({"epoch": driver.epoch, "claimed_at": driver.claimed_at})
-    write_once(record.store.client, record.entry.ledger, origin_key(lease.epoch), text)
+    client, point = record.store.client, write_points.IMPORT_ORIGIN
+    write_once(client, point, record.entry.ledger, origin_key(lease.epoch), text)
     if before is None:
         record.refresh()
         ledger = ImportLedger(record, lease, contested=known > 0)
@@ -143,6 +144,7 @@ class ImportLedger(MlflowLedger):
                     said, now = f"`lepton {verb} {there}`", f"`lepton {verb} {name}`"
                     theirs[NOTE] = theirs[NOTE].replace(said, now)
             made = self.client.create_run(
+                write_points.PARENT_RUN,
                 self.record.store.experiment_id,
                 start_time=parent.start,
                 run_name=name,
@@ -155,7 +157,7 @@ class ImportLedger(MlflowLedger):
                     **records.declaration_tags(self.declaration),
                 },
             )
-        write_once(self.client, ledger, PARENT, str(made.info.run_id))
+        write_once(self.client, write_points.PARENT, ledger, PARENT, str(made.info.run_id))
         self.record.refresh()
 
     def take(self, run: Run, base: str) -> None:
@@ -178,12 +180,16 @@ class ImportLedger(MlflowLedger):
             made = same[0] if same else None
             if made is None:
                 made = self.client.create_run(
-                    self._experiment, start_time=run.start, run_name=run.name, tags=tags
+                    write_points.TRIAL_RUN,
+                    self._experiment,
+                    start_time=run.start,
+                    run_name=run.name,
+                    tags=tags,
                 )
             run_id = str(made.info.run_id)
             if made.info.status in UNFINISHED:
                 self._log(run_id, run)
-                self.client.set_terminated(run_id, status, end_time=run.end or milliseconds())
+                self._set_status(run_id, status, run.end or milliseconds())
             self._ids[run.run] = run_id
             self._ended = max(self._ended, run.end or run.start)
 
@@ -215,12 +221,13 @@ class ImportLedger(MlflowLedger):
         metrics = [Metric(key, value, when, step) for key, value, when, step in run.metrics]
         if not params and not metrics:
             return
+        point = write_points.IMPORT_VALUES
         try:
-            self.client.log_batch(run_id, params=params, metrics=metrics)
+            self.client.log_batch(point, run_id, params=params, metrics=metrics)
         except MlflowException:
             # Our successor may have written the same at the same moment; written again it is there.
             self.lease.check(certain=True)
-            self.client.log_batch(run_id, params=params, metrics=metrics)
+            self.client.log_batch(point, run_id, params=params, metrics=metrics)
 
     def seal_as(self, seal: Seal, state: SweepState) -> None:
         """Close a generation with the runs that its attempts are here.
@@ -246,8 +253,11 @@ class ImportLedger(MlflowLedger):
                 self._log(self._parent, self._without_curves(parent))
                 status = "KILLED" if parent.status in UNFINISHED else parent.status
                 ended = parent.end or milliseconds()
-                self.client.set_terminated(self._parent, status, end_time=ended)
-            write_once(self.client, self.record.entry.ledger, IMPORTED, origin)
+                self.kill_strays()  # a store may have made a run twice
+                point = write_points.PARENT_ENDED
+                self.client.set_terminated(point, self._parent, status, ended)
+            ledger, point = self.record.entry.ledger, write_points.IMPORT_DONE
+            write_once(self.client, point, ledger, IMPORTED, origin)
         self.lease.release()
 
     def leave(self) -> None:

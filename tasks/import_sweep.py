@@ -8,6 +8,7 @@ sweep whose driver was killed, and goes on as such. Until it is done nobody may 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,7 +20,7 @@ from lepton_core.declaration import Declaration
 from lepton_core.errors import InputError
 from lepton_core.export_format import Driver, End, Line, Parent, Run, Sealed
 from lepton_core.sweep_file import parse_name
-from lepton_tasks import records, register
+from lepton_tasks import records, register, write_points
 from lepton_tasks.export_check import Checked, ExportCheck, check_file
 from lepton_tasks.export_file import at_line, read_lines
 from lepton_tasks.import_ledger import ImportLedger, become, drivers_replayed
@@ -72,6 +73,7 @@ def import_sweep(
         record = SweepRecord(store, _enter(store, declaration, origin), unfinished=True)
         ending = NOTHING_TO_DO
         if IMPORTED not in record.params:
+            store.client.be_patient(say, threading.Event())
             _Import(record, path, checked.end.runs, origin, say).write()
             record.refresh()
             ending = DONE
@@ -161,7 +163,7 @@ class _Import:
                     self.ledger.conclude(self._parent, self.origin)
                 else:  # nobody ever drove it
                     client, ledger = self.record.store.client, self.record.entry.ledger
-                    write_once(client, ledger, IMPORTED, self.origin)
+                    write_once(client, write_points.IMPORT_DONE, ledger, IMPORTED, self.origin)
 
     @property
     def _written(self) -> ImportLedger:

@@ -157,3 +157,18 @@ DOCTOR_SUPERSEDED = _point(
     "`KILLED` on the trials of generations that were opened again, and on the parent run",
     "the next driver marks the trials when it comes to their generation",
 )
+
+# -- an import: it writes what its file's drivers wrote, at the points above, and this ---------
+IMPORT_ORIGIN = _point(
+    "import.origin",
+    "`origin/N`: which of the file's drivers an epoch stands for",
+    "the same import, begun again, claims another epoch for that driver",
+)
+IMPORT_VALUES = _point(
+    "import.values",
+    "the params and metrics of an imported run",
+    "the same import, begun again, writes them once more",
+)
+IMPORT_DONE = _point(
+    "import.done", "`imported`: all of the file is there", "the sweep is anybody's to drive"
+)
