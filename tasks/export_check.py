@@ -134,7 +134,10 @@ class ExportCheck:
             self.state = evolve(state, SettingsAmended(settings=settings))
 
     def _take_parent(self, parent: Parent) -> None:
-        _expect(self._lines == 2, f"the {parent.kind} is not in the second line")  # noqa: PLR2004
+        _expect(
+            self.state is not None and self._lines == 2,  # noqa: PLR2004
+            f"the {parent.kind} is not in the second line, after the header",
+        )
         self._has_parent = True
 
     def _take_run(self, run: Run) -> None:
@@ -145,7 +148,7 @@ class ExportCheck:
         )
         generation = run.tags.get(records.GENERATION, "")
         _expect(
-            generation == str(_number(generation)),
+            generation == str(_number(generation)) and _number(generation) >= 0,
             f"the tag {records.GENERATION} is {shown(generation)}; expected a whole number",
         )
         _expect(
