@@ -34,6 +34,7 @@ from lepton_tasks.export_check import ExportCheck
 from lepton_tasks.export_file import LineWriter
 from lepton_tasks.records import Claim, claims, settings_key
 from lepton_tasks.seals import seal_key
+from lepton_tasks.store import reachable
 from lepton_tasks.sweep_record import SweepRecord
 
 
@@ -73,12 +74,15 @@ def export_sweep(record: SweepRecord, stream: IO[bytes]) -> Exported:
 
     Raises:
         RecordError: The history was altered, so that no import could pass `verify`.
+        StoreUnreachableError: The store failed.
+        OSError: The stream did.
     """
     writer, check = LineWriter(stream), ExportCheck()
     try:
         with tempfile.TemporaryFile() as laid_down:
-            places = _lay_down(record, laid_down)
-            for line in _lines(record, places, laid_down):
+            parent = _parent(record)
+            places = _lay_down(record, parent, laid_down) if parent is not None else []
+            for line in _lines(record, parent, places, laid_down):
                 check.take(line)
                 writer.write(line)
         check.take(writer.tally.end())
@@ -98,7 +102,17 @@ def export_sweep(record: SweepRecord, stream: IO[bytes]) -> Exported:
     )
 
 
-def _lines(record: SweepRecord, places: list[_Place], laid_down: IO[bytes]) -> Iterator[Line]:
+def _parent(record: SweepRecord) -> Any:
+    """The sweep's own run, or None for a sweep that nobody has driven."""
+    if record.parent is None:
+        return None
+    with reachable(record.store.address.place):
+        return record.store.client.get_run(record.parent)
+
+
+def _lines(
+    record: SweepRecord, parent: Any, places: list[_Place], laid_down: IO[bytes]
+) -> Iterator[Line]:
     """All lines but the last, in the order that docs/export.md describes."""
     yield Header(
         format=FORMAT,
@@ -107,8 +121,8 @@ def _lines(record: SweepRecord, places: list[_Place], laid_down: IO[bytes]) -> I
         digest=record.entry.digest,
         head=record.head,
     )
-    if record.parent is not None:
-        yield _run_line(Parent, record.store.client.get_run(record.parent))
+    if parent is not None:
+        yield _run_line(Parent, parent)
     drivers = claims(record.params)
     by_generation = groupby(places, key=lambda place: place.generation)
     waiting = next(by_generation, None)
@@ -152,14 +166,16 @@ def _driver_line(params: Mapping[str, str], claim: Claim) -> Driver:
     )
 
 
-def _lay_down(record: SweepRecord, laid_down: IO[bytes]) -> list[_Place]:
+def _attempts(record: SweepRecord, experiment: str) -> Iterator[Any]:
+    """The sweep's runs; what fails elsewhere while they are used is not the store's failure."""
+    with reachable(record.store.address.place):
+        yield from find_runs(record.store.client, experiment, trial_condition(record.entry.name))
+
+
+def _lay_down(record: SweepRecord, parent: Any, laid_down: IO[bytes]) -> list[_Place]:
     """All of the sweep's attempts as lines in a temporary file; where each is, in order."""
-    if record.parent is None:
-        return []
-    client = record.store.client
-    experiment = client.get_run(record.parent).info.experiment_id
     places, offset = [], 0
-    for run in find_runs(client, experiment, trial_condition(record.entry.name)):
+    for run in _attempts(record, parent.info.experiment_id):
         where = _where(run)
         if where is None:
             continue  # it only looks like an attempt

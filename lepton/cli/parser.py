@@ -69,7 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     export = verb("export", "write a sweep as JSON lines, to be imported elsewhere")
     export.add_argument("name", help="the sweep's name")
     export.add_argument(
-        "-o", "--output", metavar="FILE", help="default: standard output; .gz compresses"
+        "-o", dest="output", metavar="FILE", help="default: standard output; .gz compresses"
     )
     import_ = verb("import", "bring an exported sweep into this store")
     import_.add_argument("file", help="what 'lepton export' wrote")

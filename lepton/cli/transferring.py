@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lepton.cli.output import console, print_json, program, two_columns
 from lepton_core.errors import ExportFileError
-from lepton_tasks.sweep_record import open_record
+from lepton_tasks.sweep_record import SweepRecord, open_record
 
 if TYPE_CHECKING:
     from lepton_tasks.export import Exported
@@ -19,7 +20,6 @@ def export(arguments: argparse.Namespace) -> int:
     """Write a sweep as JSON lines, to a file or to standard output."""
     from lepton_tasks.export import export_sweep  # noqa: PLC0415  (each loads what it needs)
     from lepton_tasks.export_file import new_file  # noqa: PLC0415
-    from lepton_tasks.store import reachable  # noqa: PLC0415
 
     if arguments.json and arguments.output is None:
         raise ExportFileError(
@@ -27,15 +27,26 @@ def export(arguments: argparse.Namespace) -> int:
             "which is JSON already, a line at a time"
         )
     record = open_record(arguments.name)
-    with reachable(record.store.address.place):
-        if arguments.output is None:
-            export_sweep(record, sys.stdout.buffer)
-            sys.stdout.flush()
-            return 0
-        with new_file(Path(arguments.output)) as stream:
-            exported = export_sweep(record, stream)
+    if arguments.output is None:
+        _export_to_stdout(record)
+        return 0
+    with new_file(Path(arguments.output)) as stream:
+        exported = export_sweep(record, stream)
     _report_export(arguments, exported)
     return 0
+
+
+def _export_to_stdout(record: SweepRecord) -> None:
+    from lepton_tasks.export import export_sweep  # noqa: PLC0415
+
+    try:
+        export_sweep(record, sys.stdout.buffer)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the end fails again
+        raise ExportFileError(f"cannot write to standard output: {error.strerror}") from None
 
 
 def _report_export(arguments: argparse.Namespace, exported: Exported) -> None:

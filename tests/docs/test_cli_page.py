@@ -102,6 +102,8 @@ def test_the_keys_of_commands_on_sweeps(sweep_folder, told, store, monkeypatch, 
     assert told("status", "demo") == (0, documented("status"))
     assert told("best", "demo") == (0, documented("best"))
     assert told("cancel", "demo") == (0, documented("cancel"))
+    assert told("export", "demo", "-o", "demo.jsonl") == (0, documented("export"))
+    assert told("import", "demo.jsonl", "--as", "copy") == (0, documented("import"))
     assert told("list") == (0, documented("list"))
     main(["list", "--json"])
     assert keys(json.loads(capsys.readouterr().out)["sweeps"][0]) == documented("status")
@@ -120,7 +122,8 @@ def test_the_keys_of_commands_on_sweeps(sweep_folder, told, store, monkeypatch, 
         DIVERGED,
         {k for k in parts if k.startswith("divergence.")},
     )
-    trial = store.client.search_runs([store.experiment_id], "tags.`lepton.slot` = '0'")[0]
+    its_first = "tags.`lepton.slot` = '0' and tags.`lepton.sweep` = 'demo'"
+    trial = store.client.search_runs([store.experiment_id], its_first)[0]
     store.client.plain.set_tag(trial.info.run_id, "lepton.seed", "1")
     code, altered = told("verify", "demo")
     assert (code, {k for k in altered if k.startswith("alterations[")}) == (
