@@ -169,16 +169,19 @@ def _driver_line(params: Mapping[str, str], claim: Claim) -> Driver:
 def _attempts(record: SweepRecord, experiment: str) -> Iterator[Any]:
     """The sweep's runs; what fails elsewhere while they are used is not the store's failure."""
     with reachable(record.store.address.place):
-        yield from find_runs(record.store.client, experiment, trial_condition(record.entry.name))
+        condition = trial_condition(record.entry.name)
+        yield from find_runs(record.store.client, experiment, condition, deleted=True)
 
 
 def _lay_down(record: SweepRecord, parent: Any, laid_down: IO[bytes]) -> list[_Place]:
     """All of the sweep's attempts as lines in a temporary file; where each is, in order."""
-    places, offset = [], 0
+    places, offset, sealed = [], 0, len(record.seals)
     for run in _attempts(record, parent.info.experiment_id):
         where = _where(run)
         if where is None:
             continue  # it only looks like an attempt
+        if run.info.lifecycle_stage == "deleted" and where[0] < sealed:
+            continue  # in an open generation the next driver brings it back, in a sealed one nobody
         data = line_text(_run_line(Run, run)).encode()
         laid_down.write(data)
         places.append(_Place(*where, run.info.run_id, offset, len(data)))

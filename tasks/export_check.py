@@ -223,7 +223,7 @@ class ExportCheck:
 def as_mlflow(run: Run) -> Any:
     """A run in the shape that MLflow gives it, for what reads runs of a store."""
     return SimpleNamespace(
-        info=SimpleNamespace(run_id=run.run, status=run.status),
+        info=SimpleNamespace(run_id=run.run, status=run.status, lifecycle_stage="active"),
         data=SimpleNamespace(
             tags=run.tags, params=run.params, metrics={key: value for key, value, *_ in run.metrics}
         ),

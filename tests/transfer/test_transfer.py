@@ -179,6 +179,17 @@ def test_a_sweep_that_nobody_drove_is_moved_too(
     assert prove().seals == ()
 
 
+def test_an_open_generations_run_that_its_objective_deleted_comes_along(
+    exported, origin, tmp_path, monkeypatch
+):
+    with closing(sqlite3.connect(origin / "mlruns" / "mlflow.db")) as db, db:
+        last = contents(exported)[-2]["run"]
+        edit = "update runs set lifecycle_stage = 'deleted' where run_uuid = ?"
+        assert db.execute(edit, (last,)).rowcount == 1
+    again = export(origin, tmp_path / "again.jsonl", monkeypatch)
+    assert again.read_bytes() == exported.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
