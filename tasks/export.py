@@ -32,10 +32,12 @@ from lepton_tasks import records
 from lepton_tasks.attempts import find_runs, trial_condition
 from lepton_tasks.export_check import ExportCheck
 from lepton_tasks.export_file import LineWriter
+from lepton_tasks.lookup import is_deleted
 from lepton_tasks.records import Claim, claims, settings_key
 from lepton_tasks.seals import seal_key
 from lepton_tasks.store import reachable
 from lepton_tasks.sweep_record import SweepRecord
+from lepton_tasks.untrusted import whole_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +109,7 @@ def _parent(record: SweepRecord) -> Any:
     if record.parent is None:
         return None
     with reachable(record.store.address.place):
+        record.parent_info()  # says so, if it was deleted
         return record.store.client.get_run(record.parent)
 
 
@@ -123,14 +126,14 @@ def _lines(
     )
     if parent is not None:
         yield _run_line(Parent, parent)
-    drivers = claims(record.params)
+    drivers = _drivers(record.params)
     by_generation = groupby(places, key=lambda place: place.generation)
     waiting = next(by_generation, None)
     previous = record.entry.digest
     for seal in record.seals:
         generation = seal.event.generation
         while drivers and drivers[0].from_generation <= generation:
-            yield _driver_line(record.params, drivers.pop(0))
+            yield drivers.pop(0)
         if waiting is not None and waiting[0] == generation:
             yield from (_read_back(laid_down, place) for place in waiting[1])
             waiting = next(by_generation, None)
@@ -142,7 +145,7 @@ def _lines(
             text=_seal_text(record.params, generation, seal.epoch),
         )
         previous = seal.hash
-    yield from (_driver_line(record.params, driver) for driver in drivers)
+    yield from drivers
     while waiting is not None:
         yield from (_read_back(laid_down, place) for place in waiting[1])
         waiting = next(by_generation, None)
@@ -154,12 +157,29 @@ def _seal_text(params: Mapping[str, str], generation: int, epoch: int) -> str:
     return "".join(params[f"{key}/{part:04d}"] for part in range(count))
 
 
-def _driver_line(params: Mapping[str, str], claim: Claim) -> Driver:
+def _drivers(params: Mapping[str, str]) -> list[Driver]:
+    """All drivers, each from a generation that is none of a later one's.
+
+    Where `lepton doctor` opened a sweep again, what earlier drivers sealed from there on does not
+    count: as if they had begun no later than there.
+    """
+    drivers: list[Driver] = []
+    known = claims(params)
+    earliest = known[-1].from_generation if known else 0
+    for claim in reversed(known):
+        earliest = min(earliest, claim.from_generation)
+        drivers.append(_driver_line(params, claim, earliest))
+    return drivers[::-1]
+
+
+def _driver_line(params: Mapping[str, str], claim: Claim, from_generation: int) -> Driver:
     """A claim without what names the process: host names are nobody else's business."""
     settings = params.get(settings_key(claim.epoch))
+    if settings is not None and records.read_settings(settings) is None:
+        raise ExportFileError(f"the settings of driver {claim.epoch} cannot be read")
     return Driver(
         epoch=claim.epoch,
-        from_generation=claim.from_generation,
+        from_generation=from_generation,
         claimed_at=claim.claimed_at,
         environment=claim.environment,
         settings=None if settings is None else json.loads(settings),
@@ -180,7 +200,7 @@ def _lay_down(record: SweepRecord, parent: Any, laid_down: IO[bytes]) -> list[_P
         where = _where(run)
         if where is None:
             continue  # it only looks like an attempt
-        if run.info.lifecycle_stage == "deleted" and where[0] < sealed:
+        if is_deleted(run) and where[0] < sealed:
             continue  # in an open generation the next driver brings it back, in a sealed one nobody
         data = line_text(_run_line(Run, run)).encode()
         laid_down.write(data)
@@ -192,10 +212,10 @@ def _lay_down(record: SweepRecord, parent: Any, laid_down: IO[bytes]) -> list[_P
 def _where(run: Any) -> tuple[int, int, int] | None:
     """A run's generation, slot and attempt, if it says all three as a driver does."""
     tags = run.data.tags
-    texts = [tags.get(key, "") for key in (records.GENERATION, records.SLOT, records.ATTEMPT)]
-    if not all(text.isascii() and text.isdigit() and str(int(text)) == text for text in texts):
+    generation = whole_number(tags.get(records.GENERATION))
+    slot, attempt = whole_number(tags.get(records.SLOT)), whole_number(tags.get(records.ATTEMPT))
+    if generation is None or slot is None or attempt is None:
         return None
-    generation, slot, attempt = map(int, texts)
     return generation, slot, attempt
 
 

@@ -7,23 +7,23 @@ not. So nothing reaches a store that a driver could not have written.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, get_args
+from typing import Any
 
 from lepton_core.canonical import canonical_json, digest, shown
-from lepton_core.declaration import SCHEMA, Declaration, Settings
+from lepton_core.declaration import MAX_GENERATION, SCHEMA, Declaration, Settings
 from lepton_core.errors import ExportFileError, LeptonError
-from lepton_core.events import FailureKind, SettingsAmended, SweepDeclared, TrialRecord
+from lepton_core.events import SettingsAmended, SweepDeclared, TrialRecord
 from lepton_core.export_format import Driver, End, Header, Line, Parent, Run, Sealed
 from lepton_core.fold import SweepState, evolve
-from lepton_core.sweep_file import MAX_GENERATION, MAX_SEED, parse_sweep
+from lepton_core.sweep_file import parse_sweep
 from lepton_tasks import records
 from lepton_tasks.attempts import read_attempt
-from lepton_tasks.audit import differences
 from lepton_tasks.export_file import at_line, read_lines
+from lepton_tasks.sealed_trial import SealedTrial, differences
 from lepton_tasks.seals import Seal, read_seal
+from lepton_tasks.untrusted import whole_number
 
 
 class ExportCheck:
@@ -44,7 +44,8 @@ class ExportCheck:
         self._header: Header | None = None
         self._epoch = 0
         self._lines = 0
-        self._has_parent = self._has_settings = False
+        self._parent: str | None = None
+        self._has_settings = False
         self._generation = 0  # of the latest run
         self._runs: dict[str, Run] = {}  # of that generation
 
@@ -138,31 +139,37 @@ class ExportCheck:
             self.state is not None and self._lines == 2,  # noqa: PLR2004
             f"the {parent.kind} is not in the second line, after the header",
         )
-        self._has_parent = True
+        self._parent = parent.run
 
     def _take_run(self, run: Run) -> None:
         declaration = self.declaration
         _expect(
-            self._has_parent and self._has_settings,
+            self._parent is not None and self._has_settings,
             "a run before the sweep's parent, or before a driver with settings",
         )
-        generation = run.tags.get(records.GENERATION, "")
+        told = run.tags.get(records.GENERATION)
+        generation = whole_number(told)
+        if generation is None:
+            raise ExportFileError(
+                f"the tag {records.GENERATION} is {shown(told)}; expected a whole number"
+            )
         _expect(
-            generation == str(_number(generation)) and _number(generation) >= 0,
-            f"the tag {records.GENERATION} is {shown(generation)}; expected a whole number",
-        )
-        _expect(
-            _number(generation) >= self._generation,
+            generation >= self._generation,
             f"a run of generation {generation}; expected {self._generation} or a later one",
         )
-        if _number(generation) > self._generation:
-            self._generation, self._runs = _number(generation), {}
+        if generation > self._generation:
+            self._generation, self._runs = generation, {}
         _expect(run.run not in self._runs, f"run {run.run} is there twice")
         _expect(run.tags.get(records.SWEEP) == declaration.name, "a run of another sweep")
         _expect(run.tags.get(records.KIND) == "trial", f"the tag {records.KIND} is not trial")
+        attempt = read_attempt(as_mlflow(run), declaration)
+        if attempt is None:
+            raise ExportFileError(
+                f"the tags {records.SLOT} and {records.ATTEMPT} tell of no attempt"
+            )
         _expect(
-            read_attempt(as_mlflow(run), declaration) is not None,
-            f"the tags {records.SLOT} and {records.ATTEMPT} tell of no attempt",
+            attempt.proposal is not None or run.status == "KILLED",
+            f"the tag {records.PROPOSAL} of run {run.run} is torn, or no proposal of its slot",
         )
         self._runs[run.run] = run
 
@@ -191,9 +198,7 @@ class ExportCheck:
             and len(seal.event.trials) <= MAX_GENERATION,
             "the seal's text is that of another driver or generation",
         )
-        _expect(_is_span(seal.event.driven_s), "the seal has no driving time")
         for trial, run_id in zip(seal.event.trials, seal.runs, strict=True):
-            _check_trial(trial)
             self._check_counted(trial, run_id)
         for run_id in self._runs.keys() - set(seal.runs):
             status = self._runs[run_id].status
@@ -211,13 +216,11 @@ class ExportCheck:
         run = self._runs.get(run_id)
         if run is None:
             raise ExportFileError(f"trial {number}: its run {shown(run_id)} is missing")
-        for what, found, recorded in differences(as_mlflow(run), trial, self.declaration):
-            raise ExportFileError(f"trial {number}: {what} is {found}; recorded: {recorded}")
-        base = run.tags.get(records.BASE)
-        _expect(
-            base == self.head,
-            f"trial {number}: tag {records.BASE} is {shown(base)}; recorded: {self.head}",
+        sealed = SealedTrial(
+            run_id=run_id, trial=trial, base=self.head, epoch=self._epoch, parent=self._parent
         )
+        for finding in differences(as_mlflow(run), sealed, self.declaration):
+            raise ExportFileError(str(finding))
 
 
 def as_mlflow(run: Run) -> Any:
@@ -233,45 +236,6 @@ def as_mlflow(run: Run) -> Any:
 def _expect(fulfilled: bool, otherwise: str) -> None:  # noqa: FBT001
     if not fulfilled:
         raise ExportFileError(otherwise)
-
-
-def _number(text: str) -> int:
-    """A tag's number; -1 for what is none that a driver writes."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else -1  # noqa: PLR2004
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-
-
-def _is_span(value: Any) -> bool:
-    """Whether a value can be seconds."""
-    return _is_number(value) and value >= 0
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_SEED
-
-
-def _is_failure(failure: Any) -> bool:
-    return failure.kind in get_args(FailureKind) and isinstance(failure.reason, str)
-
-
-def _check_trial(trial: TrialRecord) -> None:
-    """Types alone: JSON can hold anything where the fold expects a number."""
-    proposal = trial.proposal
-    proposer: Any = proposal.proposer
-    origin: Any = proposal.origin
-    _expect(
-        _is_whole(trial.attempt)
-        and _is_whole(proposal.seed)
-        and isinstance(proposer, str)
-        and isinstance(origin, dict)
-        and (trial.value is None or _is_number(trial.value))
-        and _is_span(trial.duration_s)
-        and (trial.failure is None or _is_failure(trial.failure)),
-        f"trial {proposal.number}: the seal holds what no driver records",
-    )
 
 
 def _parse(declaration: Any, settings: Any) -> None:

@@ -6,14 +6,14 @@ with their times and ends, instead of proposals and their results one after the 
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from lepton_core.canonical import canonical_json
+from lepton_core.canonical import canonical_json, shown
 from lepton_core.declaration import Settings
-from lepton_core.errors import DrivenElsewhereError, LeaseLostError
+from lepton_core.errors import DrivenElsewhereError, LeaseLostError, RecordError
 from lepton_core.export_format import Driver, Parent, Run
 from lepton_core.fold import SweepState
 from lepton_tasks import records, write_points
@@ -24,9 +24,11 @@ from lepton_tasks.ledger import ORPHANED, MlflowLedger, milliseconds
 from lepton_tasks.records import claims
 from lepton_tasks.seals import Seal, entitled, seal_key
 from lepton_tasks.sweep_record import IMPORTED, PARENT, SweepRecord
+from lepton_tasks.untrusted import is_whole, read_object
 from lepton_tasks.write_once import write_once
 
 IMPORTED_RUN = "lepton.imported.run"  # tag: the run's id in the store that it comes from
+ORIGINS = re.compile(r"origin/[0-9]{6}")
 OURS = "lepton."
 RUN_NAME, NOTE = "mlflow.runName", "mlflow.note.content"
 
@@ -37,9 +39,31 @@ def origin_key(epoch: int) -> str:
 
 
 def drivers_replayed(record: SweepRecord) -> int:
-    """The latest of the file's drivers that has an epoch here; 0: none."""
-    known = [json.loads(t)["epoch"] for k, t in record.params.items() if k.startswith("origin/")]
-    return max(known, default=0)
+    """The latest of the file's drivers that has an epoch here; 0: none.
+
+    Raises:
+        RecordError: The store says something else of one.
+    """
+    known = [0]
+    for key, text in record.params.items():
+        if ORIGINS.fullmatch(key):
+            known.append(_replayed(key, text))
+    return max(known)
+
+
+def _replayed(key: str, text: str) -> int:
+    try:
+        epoch = read_object(text)["epoch"]
+    except (ValueError, KeyError):
+        epoch = None
+    if not is_whole(epoch, below=records.MAX_EPOCH + 1):
+        raise RecordError(
+            f"the record {key} of the ledger run was altered: expected which driver of the file "
+            f"that epoch stands for, found {shown(text)}; import the file as another sweep with "
+            "--as NAME",
+            key=key,
+        )
+    return int(epoch)
 
 
 def become(

@@ -12,7 +12,7 @@ from lepton_tasks.attempts import find_runs
 from lepton_tasks.findings import Finding, Repair
 from lepton_tasks.lease import is_driven
 from lepton_tasks.lookup import is_deleted, run_or_none
-from lepton_tasks.sweep_record import PARENT, SETTINGS, SweepRecord
+from lepton_tasks.sweep_record import IMPORTED, ORIGIN, PARENT, SETTINGS, SweepRecord
 
 RUNNING, FINISHED = "RUNNING", "FINISHED"
 ASIDE = "Restore a backup of the store, or go on from there with --reopen"
@@ -31,6 +31,10 @@ def ledger_findings(record: SweepRecord) -> Iterator[Finding]:
             repairs=[Repair(action="restore run", target=ledger)],
         )
     expected = {records.KIND: "ledger", records.SWEEP: record.entry.name}
+    if IMPORTED in record.params:
+        expected[ORIGIN] = record.params[IMPORTED]
+    elif ORIGIN in record.tags:
+        yield _tag_of_nobody("ledger run", ledger, record.tags, ORIGIN)
     yield from _tags("ledger run", ledger, record.tags, expected)
     for key in sorted(record.params):
         if SETTINGS.fullmatch(key) and records.read_settings(record.params[key]) is None:
@@ -71,14 +75,18 @@ def _tags(what: str, run_id: str, tags: Any, expected: dict[str, str]) -> Iterat
                 repairs=[Repair(action="set tag", target=run_id, key=key, value=text)],
             )
     if records.KILLED in tags and what == "ledger run":
-        yield Finding(
-            what=f"tag {records.KILLED} of the {what}",
-            found=shown(tags[records.KILLED]),
-            recorded="none",
-            run_id=run_id,
-            meaning="harmless",
-            repairs=[Repair(action="remove tag", target=run_id, key=records.KILLED)],
-        )
+        yield _tag_of_nobody(what, run_id, tags, records.KILLED)
+
+
+def _tag_of_nobody(what: str, run_id: str, tags: Any, key: str) -> Finding:
+    return Finding(
+        what=f"tag {key} of the {what}",
+        found=shown(tags[key]),
+        recorded="none",
+        run_id=run_id,
+        meaning="harmless",
+        repairs=[Repair(action="remove tag", target=run_id, key=key)],
+    )
 
 
 def parent_findings(record: SweepRecord) -> Iterator[Finding]:

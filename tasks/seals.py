@@ -22,7 +22,7 @@ from lepton_tasks.records import (
     is_run_id,
     refuse_newer,
 )
-from lepton_tasks.untrusted import is_number, read_object
+from lepton_tasks.untrusted import MAX_SEAL, is_number, read_object
 from lepton_tasks.write_once import MAX_VALUE
 
 SHOWN_REASON = 200  # characters of a failure's reason in a seal; the trial's run has all of it
@@ -182,7 +182,7 @@ def read_seal(text: str, declaration: Declaration, number: int, chained: str) ->
     Raises:
         ValueError, LookupError, TypeError, AttributeError, OverflowError: The text is no seal.
     """
-    content = read_object(text)
+    content = read_object(text, MAX_SEAL)
     rows, driven_s = content["trials"], content["driven_s"]
     if not is_number(driven_s) or driven_s < 0:
         raise ValueError(f"driven for {shown(driven_s)}")

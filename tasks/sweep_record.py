@@ -55,7 +55,7 @@ class SweepRecord:
         self.deleted = is_deleted(run)
         self.params: Mapping[str, str] = run.data.params
         self.tags: Mapping[str, str] = run.data.tags
-        if ORIGIN in self.tags and IMPORTED not in self.params and not self.unfinished:
+        if self._is_being_imported and not self.unfinished:
             name = self.entry.name
             raise UnfinishedImportError(
                 f"the import of sweep {name!r} was begun and is not done. If nobody is at it, "
@@ -79,6 +79,15 @@ class SweepRecord:
             seals(self.params, self.declaration, self.entry.digest)
         )
         check_whole(self.entry.name, self.params, len(self.seals))
+
+    @property
+    def _is_being_imported(self) -> bool:
+        """Whether an import was begun and is not done: what drivers drove has only such a tag."""
+        driven = any(
+            SETTINGS.fullmatch(key) and key.replace("settings", "origin") not in self.params
+            for key in self.params
+        )
+        return ORIGIN in self.tags and IMPORTED not in self.params and not driven
 
     @property
     def parent(self) -> str | None:

@@ -11,17 +11,18 @@ import re
 from math import isfinite
 from typing import Any, NoReturn
 
-MAX_JSON = 4_000_000  # characters; the longest text of ours, a big generation's seal, has a tenth
+MAX_JSON = 4_000_000  # characters
+MAX_SEAL = 32 * 1024 * 1024  # the same; a generation of 10,000 trials with 60 params has as many
 _WHOLE = re.compile(r"[0-9]{1,9}")
 
 
-def read_json(text: str) -> Any:
-    """The content of a JSON text.
+def read_json(text: str, most: int = MAX_JSON) -> Any:
+    """The content of a JSON text of so many characters at most.
 
     Raises:
         ValueError: It is not JSON, or too long, nested too deeply, or holds NaN or an infinity.
     """
-    if len(text) > MAX_JSON:
+    if len(text) > most:
         raise ValueError(f"a text of {len(text)} characters")
     try:
         return json.loads(text, parse_constant=_refuse)
@@ -29,13 +30,13 @@ def read_json(text: str) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-def read_object(text: str) -> dict[str, Any]:
-    """The content of a JSON object.
+def read_object(text: str, most: int = MAX_JSON) -> dict[str, Any]:
+    """The content of a JSON object of so many characters at most.
 
     Raises:
         ValueError: The text is not JSON, or not an object.
     """
-    content = read_json(text)
+    content = read_json(text, most)
     if not isinstance(content, dict):
         raise ValueError("not an object")  # noqa: TRY004  (one error for all that is unreadable)
     return content

@@ -6,6 +6,7 @@ import json
 import re
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 
 import pytest
 from civil import CODES, check_civil, outside
@@ -36,8 +37,13 @@ COMMANDS = (
     ["list", "--json"],
     ["doctor", "demo", "--json"],
 )
-REPAIRING = (["doctor", "demo", "--repair"], ["doctor", "demo", "--repair", "--reopen"])
-ALL = (*COMMANDS, *REPAIRING, ["doctor", "demo", "--repair", "--json"])
+EXPORTED = Path("mlruns/demo.jsonl")
+ALL = (
+    *COMMANDS,
+    ["doctor", "demo", "--repair"],
+    ["doctor", "demo", "--repair", "--reopen", "--json"],
+    ["export", "demo", "-o", str(EXPORTED)],
+)
 
 
 def test_every_tag_that_lepton_reads_has_hostile_texts_planted_in_it():
@@ -61,6 +67,7 @@ def test_a_hostile_text_in_any_field_is_an_error_or_is_shown_harmlessly(planted,
             for _ in range(2):
                 civil(*ALL[turn % len(ALL)])
                 turn += 1
+            EXPORTED.unlink(missing_ok=True)
             restore()
     assert outside(planted) == before
 
@@ -99,6 +106,7 @@ def test_a_hostile_value_within_a_record_whose_hashes_fit_is_refused_or_harmless
                     write(db, replaced(text, path, leaf))
                 civil(*ALL[turn % len(ALL)])
                 turn += 1
+                EXPORTED.unlink(missing_ok=True)
                 restore()
     assert outside(planted) == before
 

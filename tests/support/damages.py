@@ -185,6 +185,10 @@ EDITED = {
         [f"update tags set value = 'other' where key = 'lepton.sweep' and run_uuid = {LEDGER}"],
         "tag lepton.sweep of the ledger run",
     ),
+    "the ledger run says that it is imported": (
+        [f"insert into tags select 'lepton.origin', '{{}}', {LEDGER}"],
+        "tag lepton.origin of the ledger run",
+    ),
     "the register's experiment was deleted": (
         ["update experiments set lifecycle_stage = 'deleted' where name = 'lepton-register'"],
         "the experiment lepton-register",

@@ -19,6 +19,7 @@ from lepton_core.events import (
     SweepDeclared,
     TrialRecord,
 )
+from lepton_core.export_format import Driver, Header, Parent, Run, Sealed, line_text
 from lepton_core.fold import replay
 from lepton_core.plan import plan
 from lepton_core.space import Space
@@ -113,8 +114,8 @@ CLAIM = Claim(
     environment={"numpy": "2"},
 )
 START = digest(canonical_json(DECLARATION.to_record()))
-SEAL_PARTS, _, _ = seal_texts(
-    HISTORY[2], DECLARATION, dict.fromkeys(range(4), RUN), epoch=1, previous=START
+SEAL_PARTS, _, SEAL_HASH = seal_texts(
+    HISTORY[2], DECLARATION, {slot: f"{RUN}{slot}" for slot in range(4)}, epoch=1, previous=START
 )
 PROPOSAL = HISTORY[3].trials[1].proposal
 
@@ -274,3 +275,56 @@ RECORDS = [
     ENTRY_RECORD,
     DECLARATION.to_record(),
 ]
+
+
+def _run(trial: TrialRecord) -> Run:
+    """A trial as an export tells it."""
+    proposal = trial.proposal
+    tags = {
+        records.PARENT_RUN: RUN,
+        records.KIND: "trial",
+        records.SWEEP: DECLARATION.name,
+        records.GENERATION: str(proposal.generation),
+        records.SLOT: str(proposal.slot),
+        records.ATTEMPT: str(trial.attempt),
+        records.PROPOSER: proposal.proposer,
+        records.NUMBER: str(proposal.number),
+        records.SEED: str(proposal.seed),
+        records.EPOCH: "1",
+        records.BASE: START,
+        records.RESULT: records.outcome_text(trial, 1),
+        **records.proposal_tags(proposal),
+    }
+    return Run(
+        run=f"{RUN}{proposal.slot}",
+        name="",
+        status="FAILED" if trial.failure else "FINISHED",
+        start=0,
+        end=1,
+        tags=tags,
+        params=DECLARATION.space.to_strings(proposal.params),
+        metrics=() if trial.value is None else (("loss", trial.value, 1, 0),),
+    )
+
+
+def _export() -> list[Any]:
+    """A generation as an export tells it."""
+    lines = [
+        Header(
+            format=1,
+            lepton="0",
+            declaration=DECLARATION.to_record(),
+            digest=START,
+            head=SEAL_HASH,
+        ),
+        Parent(
+            run=RUN, name="demo", status="FINISHED", start=0, end=1, tags={}, params={}, metrics=()
+        ),
+        Driver(epoch=1, from_generation=0, claimed_at="", environment={}, settings=SETTINGS_RECORD),
+        *(_run(trial) for trial in HISTORY[2].trials),
+        Sealed(generation=0, epoch=1, previous=START, hash=SEAL_HASH, text="".join(SEAL_PARTS)),
+    ]
+    return [json.loads(line_text(line)) for line in lines]
+
+
+EXPORT = _export()

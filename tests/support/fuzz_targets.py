@@ -17,6 +17,7 @@ from fuzz_inputs import (
     CLAIM,
     CLAIM_RECORD,
     DECLARATION,
+    EXPORT,
     HISTORY,
     JSON,
     PARAMS,
@@ -39,11 +40,13 @@ from lepton_core.canonical import canonical_json, digest
 from lepton_core.declaration import Declaration, Settings
 from lepton_core.errors import LeptonError, RecordError
 from lepton_core.events import SweepDeclared
+from lepton_core.export_format import read_line
 from lepton_core.fold import evolve, replay
 from lepton_core.plan import plan
 from lepton_core.space_file import parse_space
 from lepton_core.sweep_file import parse_sweep
 from lepton_tasks import records, register
+from lepton_tasks.export_check import ExportCheck
 from lepton_tasks.records import Claim
 from lepton_tasks.seals import seal_key, seals
 from lepton_tasks.sweep_yaml import parse_bytes
@@ -164,6 +167,22 @@ def fold(events: list[Any]) -> None:
         _only_record_errors(lambda: plan(state, 3))
 
 
+def export_lines(contents: Any) -> None:
+    """Lines of an export are taken as the history that they tell, or refused."""
+    check = ExportCheck()
+    for content in contents if isinstance(contents, list) else [contents]:
+        try:
+            text = canonical_json(content)
+        except (ValueError, TypeError):  # NaN: no canonical text
+            text = json_text(content)
+        try:
+            check.take(read_line(text))
+        except LeptonError as error:
+            _check(error, 2)
+            return
+    assert check.sealed == 1 or contents != EXPORT
+
+
 def _check(error: LeptonError, code: int) -> None:
     """An error has its exit code, and shows little of what it found, and nothing to obey."""
     assert error.exit_code == code, error
@@ -215,5 +234,6 @@ TARGETS: dict[str, Target] = {
         st.tuples(st.one_of(st.text(max_size=60), JSON.map(json_text)), st.text(max_size=60)),
         seal_registers,
     ),
+    "export's lines": Target(changed(EXPORT), export_lines),
     "events of the fold": Target(histories(), fold),
 }

@@ -203,6 +203,8 @@ FIELDS: dict[str, Write] = {
     "an open trial's schema": _cell("tags", OPEN, "lepton.schema"),
     "another parent's id": _cell("params", LEDGER, "parent/000001"),
     "a reopening": _cell("params", LEDGER, "reopened/000001"),
+    "where it came from": _cell("tags", LEDGER, "lepton.origin"),
+    "that it was imported": _cell("params", LEDGER, "imported"),
     "the parent's ledger": _cell("tags", PARENT, "lepton.ledger"),
     "the parent's kind": _cell("tags", PARENT, "lepton.kind"),
     "the parent's declaration": _long(PARENT, "lepton.declaration"),

@@ -15,6 +15,7 @@ from lepton_core.fold import replay
 from lepton_core.verification import first_divergence
 from lepton_tasks.audit import audit
 from lepton_tasks.import_sweep import import_sweep
+from lepton_tasks.repairs import heal
 from lepton_tasks.sweep_record import open_record
 from tests.transfer.conftest import export
 
@@ -190,9 +191,59 @@ def test_an_open_generations_run_that_its_objective_deleted_comes_along(
     assert again.read_bytes() == exported.read_bytes()
 
 
+def test_a_sweep_that_was_opened_again_is_moved_with_the_drivers_that_counted_for_nothing(
+    sweep_folder, another_folder, drivers, tmp_path, monkeypatch
+):
+    drivers.run(sweep_folder.path, in_process=True)
+    sweep_folder.write(budget={"trials": 16})
+    drivers.run(sweep_folder.path, in_process=True)
+    with closing(sqlite3.connect("mlruns/mlflow.db")) as db, db:
+        assert db.execute("delete from params where key like 'seal/00000001/%'").rowcount
+    assert heal("demo", reopen=True)
+    drivers.run(sweep_folder.path, in_process=True)
+    path = export(sweep_folder.path, tmp_path / "demo.jsonl", monkeypatch)
+    drove = [line["from_generation"] for line in contents(path) if line["line"] == "driver"]
+    assert drove == [0, 1, 1, 1]
+    monkeypatch.chdir(another_folder.path)
+    import_sweep(path)
+    prove()
+    assert full_list(another_folder.path) == full_list(sweep_folder.path)
+
+
+def test_a_run_that_the_doctor_set_aside_comes_along_and_counts_for_nothing(
+    exported, origin, here, tmp_path, monkeypatch
+):
+    last = contents(exported)[-2]["run"]
+    monkeypatch.chdir(origin)
+    with closing(sqlite3.connect("mlruns/mlflow.db")) as db, db:
+        edit = "update tags set value = '{' where key = 'lepton.proposal' and run_uuid = ?"
+        assert db.execute(edit, (last,)).rowcount
+    with pytest.raises(RecordError, match="proposal of run"):
+        export(origin, tmp_path / "torn.jsonl", monkeypatch)
+    assert heal("demo")
+    path = export(origin, tmp_path / "mended.jsonl", monkeypatch)
+    monkeypatch.chdir(here.path)
+    import_sweep(path)
+    prove()
+    (run,) = [r for r in trials(here.path) if r.tags["lepton.imported.run"] == last]
+    assert run.status == "KILLED"
+
+
+def test_an_imported_sweep_that_lost_its_origin_is_told_and_mended(exported, here):
+    import_sweep(exported)
+    with closing(sqlite3.connect("mlruns/mlflow.db")) as db, db:
+        assert db.execute("delete from tags where key = 'lepton.origin'").rowcount == 1
+    assert [finding.what for finding in audit(open_record("demo"))] == [
+        "tag lepton.origin of the ledger run"
+    ]
+    heal("demo")
+    prove()
+
+
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
+        ("update params set value = '{}' where key = 'settings/000001'", "settings of driver 1"),
         ("update params set value = '0.5' where key = 'x'", "param x is '0.5'"),
         ("update runs set lifecycle_stage = 'deleted' where name = 'gen00-01'", "is missing"),
         ("delete from tags where key = 'lepton.base'", "lepton.base"),
