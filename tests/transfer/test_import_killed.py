@@ -76,6 +76,8 @@ def test_half_an_import_is_nobodys_to_drive(exported, here, drivers, capsys, wri
         ("verify", "demo"),
         ("status", "demo"),
         ("export", "demo"),
+        ("doctor", "demo"),
+        ("doctor", "demo", "--repair"),
     ):
         assert main(list(command)) == 2
         assert "import of sweep 'demo'" in capsys.readouterr().err
