@@ -11,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check check-format check-lint check-types check-imports fmt cov crashes bench dist constraints clean FORCE
+.PHONY: help setup demo test check check-format check-lint check-types check-imports fmt cov crashes bench fuzz dist constraints clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ crashes: setup ## Kill drivers and workers at every write point, and write docs/
 
 bench: setup ## Measure what Lepton itself costs per trial
 	$(BIN)/python benchmarks/overhead.py $(ARGS)
+
+fuzz: setup ## Fuzz with 100,000 inputs for each target (an hour; with atheris where it is installed)
+	$(BIN)/python tests/fuzz/run.py $(ARGS)
 
 dist: setup ## Build the sdist, and the wheel from it, into dist/
 	rm -rf dist

@@ -172,6 +172,7 @@ def _identify(
     if entry is None:
         return (*source.parse(), None)
     record = SweepRecord(store, entry)
+    record.check_drivable()
     declaration, settings = source.parse(record.declaration)
     declaration.check_same_identity(record.declaration)
     return declaration, settings, record
@@ -211,7 +212,7 @@ def _nothing_to_do(record: SweepRecord, settings: Settings, *, take_over: bool) 
     state = evolve(replay(record.events), SettingsAmended(settings=settings))
     if slots_left(state, settings.budget) or record.parent is None:
         return None
-    parent = record.store.client.get_run(record.parent).info
+    parent = record.parent_info()
     if parent.status not in (FINISHED, FAILED) or record.attempts(len(state.generations)):
         return None
     if record.has_running_trials:  # nobody's: a request came late, when its driver had left

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from lepton_core.declaration import Budget
-from lepton_core.errors import NothingUsableError
+from lepton_core.errors import NothingUsableError, RecordError
 from lepton_core.events import GenerationSealed, Proposal, TrialRecord
 from lepton_core.fold import SweepState, evolve
 from lepton_core.plan import plan, slots_left
@@ -124,6 +124,14 @@ def _proposals(
     slots = next((p.slots for p in standing.values()), 0) or slots_left(state, budget)
     if not slots:
         return ()
+    for slot, proposal in standing.items():
+        if (proposal.slots, proposal.number) != (slots, state.trials_done + slot):
+            raise RecordError(
+                f"the run of generation {proposal.generation}, slot {slot} says that it is trial "
+                f"{proposal.number}, one of {proposal.slots}; expected trial "
+                f"{state.trials_done + slot}, one of {slots}: it was altered",
+                number=proposal.number,
+            )
     if len(standing) == slots:
         return [standing[slot] for slot in range(slots)]
     return [standing.get(p.slot, p) for p in plan(state, slots)]

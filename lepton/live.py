@@ -67,9 +67,9 @@ class LiveObserver(Observer):
         self.console.print(f"history in {driving.place}, parent run {driving.parent}")
         if self.console.is_terminal:
             self._bar = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=16),
-                TextColumn("{task.fields[text]}"),
+                TextColumn("{task.fields[text]}", markup=False),
                 console=self.console,
             )
             self._bar.add_task(name[:16], total=self._target, text=self._text())

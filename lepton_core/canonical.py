@@ -56,6 +56,27 @@ def shown(value: object) -> str:
     return _SHOWN.repr(value)
 
 
+def visible(text: str) -> str:
+    r"""A text as a terminal may show it: what is not printable is written as an escape.
+
+    That is controls (which a terminal obeys), the marks that reverse the direction of writing, and
+    halves of surrogate pairs (which no output can encode). Line ends stay, tabs become spaces.
+
+    Example:
+        >>> visible("a\x1b[31m\u202e\nb")
+        'a\\x1b[31m\\u202e\nb'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    if character == "\t":
+        return "    "
+    return character.encode("unicode_escape", "backslashreplace").decode()
+
+
 def canonical_json(content: Any) -> str:
     """The one JSON text of a value: keys sorted, no spaces, no NaN or infinity.
 
@@ -74,4 +95,4 @@ def canonical_json(content: Any) -> str:
 
 def digest(text: str) -> str:
     """The SHA-256 of a text, as 64 hexadecimal digits."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()

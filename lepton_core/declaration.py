@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
-from lepton_core.canonical import Params, Value, canonical_json
-from lepton_core.errors import IdentityError
+from lepton_core.canonical import Params, canonical_json, shown
+from lepton_core.errors import IdentityError, InputError, RecordError
+from lepton_core.keys import is_mlflow_key
+from lepton_core.recorded import Fields, only
 from lepton_core.space import Space
 from lepton_core.space_file import parse_space
 
 SCHEMA = 1
+NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
+MAX_METRIC = 245  # the sweep's own run has a metric `best_...`, and MLflow's limit is 250
+MAX_GENERATION = 10_000
+MAX_WORKERS = 1024
+MAX_SEED = 2**63 - 1
+MAX_TRIALS = 10_000_000
 Direction = Literal["minimize", "maximize"]
 
 
@@ -23,6 +32,17 @@ def to_loss(value: float, direction: Direction) -> float:
         -0.9
     """
     return value if direction == "minimize" else -value
+
+
+def is_sweep_name(name: Any) -> TypeGuard[str]:
+    """Whether a sweep can have this name: 1 to 100 of A-Z a-z 0-9 . _ -, but no folder's name."""
+    # "." and ".." mean folders in MLflow's keys.
+    return isinstance(name, str) and bool(NAME.fullmatch(name)) and name not in (".", "..")
+
+
+def is_metric(name: Any) -> TypeGuard[str]:
+    """Whether a sweep's metric can have this name."""
+    return is_mlflow_key(name) and len(name) <= MAX_METRIC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,25 +98,31 @@ class Declaration:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Declaration:
-        """The declaration that `to_record` wrote, also after JSON has sorted its keys."""
-        space = parse_space(dict(record["space"]))
+        """The declaration that `to_record` wrote, also after JSON has sorted its keys.
+
+        Raises:
+            RecordError: It holds anything that no sweep file could declare.
+        """
+        fields = Fields(record, "the declaration")
+        direction = fields.text("direction")
+        if direction not in ("minimize", "maximize"):
+            fields.refuse("direction", "minimize or maximize")
+        name, metric = fields.text("name"), fields.text("metric")
+        if not is_sweep_name(name):
+            fields.refuse("name", "a sweep's name")
+        if not is_metric(metric):
+            fields.refuse("metric", "a metric's name")
+        space = _recorded_space(fields)
         return cls(
-            schema=record["schema"],
-            name=record["name"],
+            schema=fields.whole("schema", 1, SCHEMA),
+            name=name,
             space=space,
-            seed=record["seed"],
-            generation=record["generation"],
-            metric=record["metric"],
-            direction=record["direction"],
-            portfolio=Portfolio(
-                proposers=tuple(record["portfolio"]["proposers"]),
-                judge=record["portfolio"]["judge"],
-                settings=record["portfolio"].get("settings", {}),
-            ),
-            start_from=tuple(
-                {name: params[name] for name in space if name in params}
-                for params in record["start_from"]
-            ),
+            seed=fields.whole("seed", 0, MAX_SEED),
+            generation=fields.whole("generation", 1, MAX_GENERATION),
+            metric=metric,
+            direction=direction,  # type: ignore[arg-type]  # one of the two
+            portfolio=_recorded_portfolio(fields.below("portfolio")),
+            start_from=tuple(_recorded_point(space, p) for p in fields.list("start_from")),
         )
 
     def check_same_identity(self, recorded: Declaration) -> None:
@@ -119,6 +145,47 @@ class Declaration:
                 name=self.name,
                 differ=tuple(differ),
             )
+
+
+def _recorded_space(fields: Fields) -> Space:
+    pairs = fields.list("space")
+    for pair in pairs:
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not isinstance(pair[0], str):  # noqa: PLR2004
+            fields.refuse("space", "pairs of a name and what it may be")
+    declared = dict(pairs)
+    if len(declared) != len(pairs):
+        fields.refuse("space", "each name once")
+    try:
+        return parse_space(declared)
+    except InputError as error:
+        raise RecordError(
+            f"the declaration's {error.message}. Somebody else wrote it, or a newer Lepton did."
+        ) from None
+
+
+def _recorded_portfolio(fields: Fields) -> Portfolio:
+    proposers = only(fields.list("proposers"), "the portfolio")
+    if not proposers or len(set(proposers)) < len(proposers):
+        fields.refuse("proposers", "at least one, each once")
+    settings = fields.map("settings") if fields.has("settings") else {}
+    below = fields.below("settings") if settings else fields
+    return Portfolio(
+        proposers=proposers,
+        judge=fields.flag("judge"),
+        settings={
+            name: {key: below.below(name).number(key) for key in below.map(name)}
+            for name in settings
+        },
+    )
+
+
+def _recorded_point(space: Space, params: Any) -> dict[str, Any]:
+    if not isinstance(params, Mapping):
+        raise RecordError(f"start_from holds {shown(params)}; expected params")
+    try:
+        return space.validate(params)
+    except InputError as error:
+        raise RecordError(f"start_from of the declaration: {error.message}") from None
 
 
 def _identity(declaration: Declaration) -> dict[str, str]:
@@ -169,18 +236,29 @@ class Settings:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Settings:
-        """The settings that `to_record` wrote; keys of a newer version are passed over."""
-        nightly = record.get("nightly")
+        """The settings that `to_record` wrote; keys of a newer version are passed over.
+
+        Raises:
+            RecordError: A field is of another type or out of its range.
+        """
+        fields = Fields(record, "the settings")
+
+        def text(key: str) -> str | None:
+            return fields.text(key) if fields.has(key) else None
+
         return cls(
-            budget=_budget(record["budget"]),
-            objective=record.get("objective"),
-            workers=record.get("workers", 1),
-            timeout=record.get("timeout"),
-            nightly=_budget(nightly) if nightly else None,
-            code_digest=record.get("code_digest"),
-            file=record.get("file"),
+            budget=_recorded_budget(fields.below("budget")),
+            objective=text("objective"),
+            workers=fields.whole("workers", 1, MAX_WORKERS) if fields.has("workers") else 1,
+            timeout=fields.number("timeout", 0) if fields.has("timeout") else None,
+            nightly=_recorded_budget(fields.below("nightly")) if fields.has("nightly") else None,
+            code_digest=text("code_digest"),
+            file=text("file"),
         )
 
 
-def _budget(record: Mapping[str, Value]) -> Budget:
-    return Budget(trials=record.get("trials"), hours=record.get("hours"))  # type: ignore[arg-type]
+def _recorded_budget(fields: Fields) -> Budget:
+    return Budget(
+        trials=fields.whole("trials", 1, MAX_TRIALS) if fields.has("trials") else None,
+        hours=fields.number("hours", 0) if fields.has("hours") else None,
+    )

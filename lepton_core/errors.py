@@ -10,6 +10,8 @@
         ObjectiveError             the objective cannot be found or imported
         UnknownSweepError          no sweep of that name in the store
         SweepFileError             the file itself: missing, not YAML, ambiguous
+        ExportFileError            an exported sweep that cannot be read or written
+        UnfinishedImportError      a sweep whose import was begun and is not done
       SweepError                   an illegal step: a trial told twice, untold trials
       NothingUsableError           no trial gave a usable result              exit 3
       DrivenElsewhereError         another driver holds the lease             exit 4
@@ -18,12 +20,15 @@
       StoreUnreachableError        the tracking store does not answer         exit 7
 
 Each carries the values it speaks of as attributes, survives pickling between processes, and its
-message says what was found, what was expected and what to do next.
+message says what was found, what was expected and what to do next; a terminal obeys nothing in
+it.
 """
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
+
+from lepton_core.canonical import visible
 
 
 class LeptonError(Exception):
@@ -42,6 +47,7 @@ class LeptonError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, **values: Any) -> None:
+        message = visible(message)  # it may quote what somebody else wrote
         super().__init__(message)
         self.message = message
         self.values = values
@@ -123,6 +129,14 @@ class UnknownSweepError(InputError):
 
 class SweepFileError(InputError):
     """The sweep file is missing, unreadable, not YAML, or not the only one of its name."""
+
+
+class ExportFileError(InputError):
+    """A file is no export of a sweep, is cut or altered, or cannot be written."""
+
+
+class UnfinishedImportError(InputError):
+    """The sweep's import was begun and is not done: nobody may drive it before."""
 
 
 class SweepError(LeptonError):

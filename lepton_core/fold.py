@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from math import isfinite
 
 from lepton_core import portfolio
 from lepton_core.canonical import shown
@@ -24,6 +23,7 @@ from lepton_core.events import (
 )
 from lepton_core.portfolio import PortfolioState
 from lepton_core.proposers.base import Seen
+from lepton_core.values import is_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ def _seal(state: SweepState, event: GenerationSealed) -> SweepState:
     slots = [trial.proposal.slot for trial in event.trials]
     if event.generation != expected or slots != list(range(len(slots))) or not slots:
         raise RecordError(
-            f"seal of generation {event.generation} with slots {slots}; "
+            f"seal of generation {shown(event.generation)} with slots {shown(slots)}; "
             f"expected generation {expected} with slots 0, 1, ... once each",
             generation=event.generation,
         )
@@ -140,12 +140,13 @@ def _check_trial(state: SweepState, trial: TrialRecord) -> None:
     if found != (generation, number):
         raise RecordError(
             f"slot {trial.proposal.slot} of the seal of generation {generation} holds trial "
-            f"{found[1]} of generation {found[0]}; expected trial {number}",
+            f"{shown(found[1])} of generation {shown(found[0])}; expected trial {number}",
             number=found[1],
         )
-    if (trial.value is None) == (trial.failure is None) or not isfinite(trial.value or 0.0):
+    usable, failed = is_number(trial.value), trial.failure is not None
+    if usable == failed or not (usable or trial.value is None):
         raise RecordError(
-            f"trial {number} has the value {trial.value!r} and the failure {trial.failure!r}; "
-            "expected a finite value or a failure",
+            f"trial {number} has the value {shown(trial.value)} and the failure "
+            f"{shown(trial.failure)}; expected a finite value or a failure",
             number=number,
         )

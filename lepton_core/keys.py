@@ -26,7 +26,8 @@ def check_keys(
     known = [*needed, *optional]
     for key in declared:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1) if isinstance(key, str) else []
+            short = isinstance(key, str) and len(key) <= MAX_KEY
+            near = difflib.get_close_matches(key, known, n=1) if short else []
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise DeclarationError(
                 f"unknown key; {hint}Allowed here: {', '.join(known)}",

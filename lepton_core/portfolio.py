@@ -12,12 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lepton_core import credit
+from lepton_core.canonical import shown
 from lepton_core.credit import Credit, CreditState
 from lepton_core.declaration import Declaration
 from lepton_core.errors import RecordError
 from lepton_core.events import TrialRecord
 from lepton_core.proposers import PROPOSERS
 from lepton_core.proposers.base import Ask, Candidate, Proposer, Seen, Told
+from lepton_core.proposers.origins import check_origin
+from lepton_core.proposers.settings import Setting, settings_of
+from lepton_core.values import is_number
 
 START = "start"  # who "proposed" the user's own starting points
 OPENER = "sobol"  # who proposes before there is anything to learn from
@@ -53,14 +57,21 @@ def team(declaration: Declaration) -> dict[str, Proposer[Any]]:
 
 def _configured(kind: Any, name: str, declaration: Declaration) -> Any:
     settings = declaration.portfolio.settings.get(name, {})
-    try:
-        return kind(**settings)
-    except TypeError:
-        raise RecordError(
-            f"sweep {declaration.name!r} sets {', '.join(settings)} of {name}, which this Lepton "
-            "does not know. Upgrade Lepton to go on with it.",
-            proposer=name,
-        ) from None
+    known = settings_of(kind)
+    for key, value in settings.items():
+        one = known.get(key)
+        if one is None or not _fits(value, one):
+            raise RecordError(
+                f"sweep {declaration.name!r} sets {key} of {name} to {shown(value)}, which this "
+                "Lepton does not know. Upgrade Lepton to go on with it.",
+                proposer=name,
+            )
+    return kind(**settings)
+
+
+def _fits(value: Any, one: Setting) -> bool:
+    is_kind = not isinstance(one.default, int) or isinstance(value, int)
+    return is_kind and is_number(value) and one.low <= value <= one.high
 
 
 def init(declaration: Declaration) -> PortfolioState:
@@ -78,7 +89,13 @@ def init(declaration: Declaration) -> PortfolioState:
 def update(
     state: PortfolioState, declaration: Declaration, trials: Sequence[TrialRecord]
 ) -> PortfolioState:
-    """The state after a sealed generation; every member sees every trial."""
+    """The state after a sealed generation; every member sees every trial.
+
+    Raises:
+        RecordError: A trial's origin is not one that its proposer writes.
+    """
+    for trial in trials:
+        check_origin(trial.proposal, declaration.space)
     told = Told(declaration.space, tuple(trials), declaration.direction)
     proposers = team(declaration)
     return PortfolioState(

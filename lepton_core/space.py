@@ -193,6 +193,7 @@ class Space:
             SpaceError: A name is unknown, a value is missing or outside, or an inactive param has
                 a value.
         """
+        _check_mapping(params)
         for name in params:
             if name not in self.params:
                 raise _wrong(
@@ -225,12 +226,15 @@ class Space:
         Raises:
             SpaceError: A string is not a value of its param.
         """
+        _check_mapping(strings)
         values: dict[str, Value] = {}
         for name, text in strings.items():
             if name not in self.params:
                 raise _wrong(
                     key_text(name), f"is not a param of this space; there are: {listing(self)}"
                 )
+            if not isinstance(text, str):
+                raise _wrong(name, f"found {shown(text)}; expected a text")
             try:
                 values[name] = self.params[name].from_string(text)
             except SpaceError as error:
@@ -244,6 +248,11 @@ class Space:
     def to_dict(self) -> dict[str, Any]:
         """The space as the sweep file declares it; `parse_space` reads it back exactly."""
         return {name: domain.to_dict() for name, domain in self.params.items()}
+
+
+def _check_mapping(params: Any) -> None:
+    if not isinstance(params, Mapping):
+        raise SpaceError(f"found {shown(params)}; expected a mapping of params", found=params)
 
 
 def _as_domains(params: Any) -> dict[str, Domain]:

@@ -10,9 +10,21 @@ import numpy as np
 
 from lepton_core.canonical import shown
 from lepton_core.credit import Credit
-from lepton_core.declaration import Budget, Declaration, Portfolio, Settings
+from lepton_core.declaration import (
+    MAX_GENERATION,
+    MAX_METRIC,
+    MAX_SEED,
+    MAX_TRIALS,
+    MAX_WORKERS,
+    Budget,
+    Declaration,
+    Portfolio,
+    Settings,
+    is_metric,
+    is_sweep_name,
+)
 from lepton_core.errors import DeclarationError, SpaceError
-from lepton_core.keys import Path, check_keys, is_mlflow_key
+from lepton_core.keys import Path, check_keys
 from lepton_core.portfolio import CREDIT
 from lepton_core.proposers import DEFAULT_PROPOSERS, PROPOSERS
 from lepton_core.proposers.settings import clash_of, settings_of
@@ -32,13 +44,7 @@ OPTIONAL = (
     "portfolio",
     "nightly",
 )
-NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 OBJECTIVE = re.compile(r"(?P<where>[^:]+(?:\.py)?):(?P<function>[A-Za-z_]\w*)")
-MAX_METRIC = 245  # the sweep's own run has a metric `best_...`, and MLflow's limit is 250
-MAX_GENERATION = 10_000
-MAX_WORKERS = 1024
-MAX_SEED = 2**63 - 1
-MAX_TRIALS = 10_000_000
 
 
 def parse_sweep(
@@ -88,8 +94,7 @@ def parse_name(name: Any) -> str:
     Raises:
         DeclarationError: It is not 1 to 100 of the allowed characters.
     """
-    # "." and ".." mean folders in MLflow's keys.
-    if not isinstance(name, str) or not NAME.fullmatch(name) or name in (".", ".."):
+    if not is_sweep_name(name):
         raise DeclarationError(
             f"found {shown(name)}; expected 1 to 100 of A-Z a-z 0-9 . _ -", ("name",), found=name
         )
@@ -106,7 +111,7 @@ def parse_workers(workers: Any) -> int:
 
 
 def _metric(metric: Any) -> str:
-    if not is_mlflow_key(metric) or len(metric) > MAX_METRIC:
+    if not is_metric(metric):
         raise DeclarationError(
             f"found {shown(metric)}; expected a metric's name: letters, digits, _ . - : / and "
             f"spaces, 1 to {MAX_METRIC} characters, as MLflow allows",

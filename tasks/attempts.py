@@ -9,7 +9,9 @@ from typing import Any
 from lepton_core.declaration import Declaration
 from lepton_core.events import Proposal, TrialRecord
 from lepton_tasks import records
+from lepton_tasks.lookup import is_deleted
 from lepton_tasks.store_client import StoreClient
+from lepton_tasks.untrusted import whole_number
 
 PAGE = 1000
 UNFINISHED = ("RUNNING", "SCHEDULED")
@@ -98,13 +100,24 @@ def trial_condition(name: str, generation: int | None = None) -> str:
 
 
 def read_attempt(run: Any, declaration: Declaration) -> Attempt | None:
-    """A trial's run as an attempt, or None for a foreign run that only looks like one."""
+    """A trial's run as an attempt, or None for a foreign run that only looks like one.
+
+    Raises:
+        RecordError: It is of a later schema.
+    """
     tags = run.data.tags
-    try:
-        slot, number = int(tags[records.SLOT]), int(tags[records.ATTEMPT])
-    except (KeyError, ValueError):
+    schema = whole_number(tags.get(records.SCHEMA_TAG))
+    if schema is not None and is_deleted(run):
+        return None  # whoever it was that did not want it
+    records.refuse_newer({"schema": schema}, f"the run {run.info.run_id}")
+    slot = whole_number(tags.get(records.SLOT))
+    number = whole_number(tags.get(records.ATTEMPT))
+    generation = whole_number(tags.get(records.GENERATION))
+    if slot is None or number is None or generation is None:
         return None
     proposal = records.read_proposal(tags, declaration)
+    if proposal is not None and (proposal.generation, proposal.slot) != (generation, slot):
+        proposal = None  # one of another place, copied here
     killed = tags.get(records.KILLED)
     return Attempt(
         run_id=run.info.run_id,
@@ -119,7 +132,7 @@ def read_attempt(run: Any, declaration: Declaration) -> Attempt | None:
             else None
         ),
         killed=killed,
-        deleted=run.info.lifecycle_stage == "deleted",
+        deleted=is_deleted(run),
     )
 
 

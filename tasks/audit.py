@@ -1,136 +1,196 @@
-"""Holding the trials' runs against the seals: what was edited, deleted or added behind our back."""
+"""Holding a sweep's runs against its seals: what was edited, deleted or added behind our back."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
-from lepton_core.events import TrialRecord
-from lepton_tasks import records
-from lepton_tasks.attempts import find_runs, trial_condition
-from lepton_tasks.records import claims
-from lepton_tasks.seals import entitled, seal_key
+from lepton_tasks import by_hand
+from lepton_tasks.attempts import UNFINISHED, find_runs, trial_condition
+from lepton_tasks.findings import Finding, Repair
+from lepton_tasks.lease import is_driven
+from lepton_tasks.lookup import is_deleted, run_or_none
+from lepton_tasks.own_runs import ledger_findings, lost_seal, parent_findings, trials_experiment
+from lepton_tasks.records import KILLED, KIND, PARENT_RUN, RESULT, SWEEP, claims
+from lepton_tasks.register_check import register_findings
+from lepton_tasks.sealed_trial import SealedTrial, differences
+from lepton_tasks.seals import entitled
 from lepton_tasks.sweep_record import SweepRecord
+from lepton_tasks.unsealed_trial import Standing, shows_lost_seal, unsealed_findings
+
+LEFT = "orphaned: its driver died"
+NOBODYS = "the register names another ledger run for this sweep"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alteration:
-    """One thing that is not as the seals say.
-
-    Attributes:
-        trial: The trial's number, or None where it is about the ledger itself.
-        what: Which part of its run, such as "param lr".
-        found: What is there now.
-        recorded: What the seal says.
-    """
-
-    trial: int | None
-    what: str
-    found: str
-    recorded: str
-    run_id: str
-
-    def __str__(self) -> str:
-        """The alteration in one line."""
-        where = "ledger" if self.trial is None else f"trial {self.trial}"
-        return f"{where}: {self.what} is {self.found}; recorded: {self.recorded}"
-
-
-def audit(record: SweepRecord) -> list[Alteration]:
-    """Everything that differs between a sweep's seals and its runs, in the order of trials.
+def audit(record: SweepRecord) -> list[Finding]:
+    """Everything that differs between a sweep's seals and its runs, the sweep's own first.
 
     What other people's code logs beside ours (further metrics, params, tags, artifacts, runs) is
     no alteration.
     """
-    return [*_gaps(record), *_trials(record)]
+    return [
+        *register_findings(record.store),
+        *ledger_findings(record),
+        *parent_findings(record),
+        *_trials(record),
+    ]
 
 
-def _gaps(record: SweepRecord) -> Iterator[Alteration]:
-    """Seals that are there though one before them is missing."""
-    missing, claimed = len(record.seals), claims(record.params)
-    length = len(seal_key(0, 0))  # the keys of a seal's parts are longer than its own
-    headers = sum(key.startswith("seal/") and len(key) == length for key in record.params)
-    for generation in range(missing + 1, missing + 1 + headers):
-        epoch = entitled(claimed, generation)
-        # An epoch that began later than the gap says nothing of who should have sealed there.
-        same_driver = epoch == entitled(claimed, missing)
-        if same_driver and seal_key(generation, epoch) in record.params:
-            yield Alteration(
-                trial=None,
-                what=f"the seal of generation {missing}",
-                found="missing",
-                recorded=f"one before the seal of generation {generation}",
-                run_id=record.entry.ledger,
-            )
-            return
-
-
-def _trials(record: SweepRecord) -> Iterator[Alteration]:
-    if record.parent is None:
+def _trials(record: SweepRecord) -> Iterator[Finding]:
+    """One pass over the trials' runs, page by page, against an index of the seals."""
+    experiment = _experiment(record)
+    if experiment is None:
         return
-    client, name = record.store.client, record.entry.name
-    experiment = client.get_run(record.parent).info.experiment_id
-    runs = {r.info.run_id: r for r in find_runs(client, experiment, trial_condition(name))}
-    counted = {run_id for seal in record.seals for run_id in seal.runs}
+    unseen = {sealed.run_id: sealed for sealed in _sealed(record)}
+    claimed, sealed_generations = claims(record.params), len(record.seals)
+    standing = Standing(
+        sealed=sealed_generations,
+        head=record.head,
+        epochs=len(claimed),
+        entitled=entitled(claimed, sealed_generations),
+    )
+    client, lost = record.store.client, False
+    for run in find_runs(client, experiment, trial_condition(record.entry.name)):
+        sealed = unseen.pop(run.info.run_id, None)
+        if sealed is not None:
+            yield from differences(run, sealed, record.declaration)
+        elif not shows_lost_seal(run, standing):
+            yield from unsealed_findings(run, record.declaration, standing)
+        elif not lost and not is_driven(record.params, record.tags):
+            lost = True
+            known_by = f"run {run.info.run_id} was proposed from it"
+            yield lost_seal(record, known_by, run.info.run_id)
+    for sealed in unseen.values():
+        yield from _absent(record, sealed, experiment)
+
+
+def _experiment(record: SweepRecord) -> str | None:
+    """Where the trials are."""
+    parent = run_or_none(record.store.client, record.parent) if record.parent else None
+    beside = record.store.experiment_id if parent is None else str(parent.info.experiment_id)
+    return trials_experiment(record, beside)
+
+
+def _sealed(record: SweepRecord) -> Iterator[SealedTrial]:
+    base = record.entry.digest
     for seal in record.seals:
         for trial, run_id in zip(seal.event.trials, seal.runs, strict=True):
-            number = trial.proposal.number
-            if run_id not in runs:
-                yield Alteration(
-                    trial=number,
-                    what="its run",
-                    found="deleted or stripped of its tags",
-                    recorded=run_id,
-                    run_id=run_id,
-                )
-                continue
-            for what, found, recorded in _differences(runs[run_id], trial, record):
-                yield Alteration(
-                    trial=number, what=what, found=found, recorded=recorded, run_id=run_id
-                )
-    sealed = len(record.seals)
-    for run_id, run in runs.items():
-        generation = run.data.tags.get(records.GENERATION, "")
-        beside = run_id not in counted and generation.isdigit() and int(generation) < sealed
-        if beside and run.info.status != "KILLED":
-            yield Alteration(
-                trial=None,
-                what=f"run {run_id} of generation {generation}",
-                found=f"{run.info.status} beside the attempt that counts",
-                recorded="KILLED",
-                run_id=run_id,
+            yield SealedTrial(
+                run_id=run_id, trial=trial, base=base, epoch=seal.epoch, parent=record.parent
+            )
+        base = seal.hash
+
+
+def _absent(record: SweepRecord, sealed: SealedTrial, experiment: str) -> Iterator[Finding]:
+    """What became of a counted run that is not where the sweep's trials are."""
+    run = run_or_none(record.store.client, sealed.run_id)
+    number = sealed.trial.proposal.number
+    if run is None:
+        yield Finding(
+            trial=number,
+            what="its run",
+            found="gone for good",
+            recorded=sealed.run_id,
+            run_id=sealed.run_id,
+            remedy="the seal has its params, metric and result; what else was logged on it is in "
+            "a backup of the store, or nowhere",
+        )
+    elif is_deleted(run):
+        yield Finding(
+            trial=number,
+            what="its run",
+            found="deleted",
+            recorded=sealed.run_id,
+            run_id=sealed.run_id,
+            repairs=[Repair(action="restore run", target=sealed.run_id)],
+        )
+    elif str(run.info.experiment_id) != experiment:
+        yield Finding(
+            trial=number,
+            what="its run",
+            found=f"in experiment {run.info.experiment_id}",
+            recorded=f"in experiment {experiment}",
+            run_id=sealed.run_id,
+            remedy="MLflow moves no run, so only its database can: "
+            f"{by_hand.move_run(sealed.run_id, experiment)}",
+        )
+    else:
+        yield from differences(run, sealed, record.declaration)
+
+
+def notes(record: SweepRecord) -> list[Finding]:
+    """What is no alteration but worth a word: strangers' runs, and what a crash left behind."""
+    return [*_foreign(record), *_left_running(record), *_rivals(record)]
+
+
+def _foreign(record: SweepRecord) -> Iterator[Finding]:
+    """Runs that somebody nested in the sweep: they are left alone."""
+    experiment = _experiment(record)
+    if record.parent is None or experiment is None:
+        return
+    condition = f"tags.`{PARENT_RUN}` = '{record.parent}' and tags.`{KIND}` IS NULL"
+    counted: set[str] | None = None
+    for run in find_runs(record.store.client, experiment, condition):
+        if counted is None:
+            counted = {run_id for seal in record.seals for run_id in seal.runs}
+        if run.info.run_id not in counted:  # one of ours that lost its tags is an alteration
+            yield Finding(
+                what=f"run {run.info.run_id}",
+                found="nested in the sweep's parent run",
+                recorded="nothing; it is not Lepton's, and counts for nothing",
+                run_id=run.info.run_id,
+                meaning="note",
             )
 
 
-def _differences(
-    run: Any, trial: TrialRecord, record: SweepRecord
-) -> Iterator[tuple[str, str, str]]:
-    proposal, declaration = trial.proposal, record.declaration
-    tags = run.data.tags
-    expected_tags = {
-        records.GENERATION: str(proposal.generation),
-        records.SLOT: str(proposal.slot),
-        records.ATTEMPT: str(trial.attempt),
-        records.PROPOSER: proposal.proposer,
-        records.NUMBER: str(proposal.number),
-        records.SEED: str(proposal.seed),
-    }
-    for key, expected in expected_tags.items():
-        if tags.get(key) != expected:
-            yield f"tag {key}", repr(tags.get(key)), repr(expected)
-    if records.read_proposal(tags, declaration) != proposal:
-        yield f"tag {records.PROPOSAL}", "another, or its digest does not fit", "the sealed one"
-    for name, text in declaration.space.to_strings(proposal.params).items():
-        if run.data.params.get(name) != text:
-            yield f"param {name}", repr(run.data.params.get(name)), repr(text)
-    status = "FAILED" if trial.failure else "FINISHED"
-    if run.info.status != status:
-        yield "status", run.info.status, status
-    result = records.read_outcome(tags.get(records.RESULT), proposal)
-    if result is None or (result.value, result.attempt) != (trial.value, trial.attempt):
-        found = "missing" if result is None else repr(result.value)
-        yield f"tag {records.RESULT}", found, repr(trial.value)
-    value = run.data.metrics.get(declaration.metric)
-    if trial.value is not None and value != trial.value:
-        yield f"metric {declaration.metric}", repr(value), repr(trial.value)
+def _left_running(record: SweepRecord) -> Iterator[Finding]:
+    """Runs that show as running though nobody drives."""
+    experiment = _experiment(record)
+    if experiment is None or is_driven(record.params, record.tags):
+        return
+    client, name = record.store.client, record.entry.name
+    counted = {run_id for seal in record.seals for run_id in seal.runs}
+    for status in UNFINISHED:
+        condition = f"{trial_condition(name)} and attributes.status = '{status}'"
+        for run in find_runs(client, experiment, condition):
+            if run.info.run_id in counted or RESULT in run.data.tags:
+                continue  # an alteration, or a result that the next driver counts
+            run_id = run.info.run_id
+            yield _left(
+                run_id, f"run {run_id}", Repair(action="mark killed", target=run_id, value=LEFT)
+            )
+    parent = run_or_none(client, record.parent) if record.parent else None
+    if parent is not None and parent.info.status in UNFINISHED and not is_deleted(parent):
+        run_id = parent.info.run_id
+        repair = Repair(action="set status", target=run_id, value="KILLED")
+        yield _left(run_id, "the parent run", repair)
+
+
+def _left(run_id: str, what: str, repair: Repair) -> Finding:
+    return Finding(
+        what=what,
+        found="RUNNING, though nobody drives",
+        recorded="nothing yet; the next driver ends or marks it",
+        run_id=run_id,
+        meaning="note",
+        repairs=[repair],
+    )
+
+
+def _rivals(record: SweepRecord) -> Iterator[Finding]:
+    """Ledger runs of the same name that were never registered: their drivers lost a race."""
+    name, client = record.entry.name, record.store.client
+    condition = f"tags.`{KIND}` = 'ledger' and tags.`{SWEEP}` = '{name}'"
+    for run in find_runs(client, record.store.ledger_id, condition):
+        run_id, tags = run.info.run_id, run.data.tags
+        if run_id == record.entry.ledger or KILLED in tags:
+            continue
+        same = tags.get("lepton.declaration.digest") == record.entry.digest
+        found = "the same sweep" if same else "another sweep of this name"
+        yield Finding(
+            what=f"ledger run {run_id}",
+            found=f"declares {found}",
+            recorded=f"the sweep's is {record.entry.ledger}; this one lost the race to be it",
+            run_id=run_id,
+            meaning="note",
+            repairs=[Repair(action="mark killed", target=run_id, value=NOBODYS)],
+        )

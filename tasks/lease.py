@@ -16,12 +16,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from lepton_core.errors import DrivenElsewhereError, LeaseLostError
+from lepton_core.errors import DrivenElsewhereError, LeaseLostError, RecordError
 from lepton_tasks import records, write_points
 from lepton_tasks.duration import seconds_from
 from lepton_tasks.environment import environment
 from lepton_tasks.host import life, this_process
-from lepton_tasks.records import Claim, claims, epoch_key, released_key
+from lepton_tasks.records import MAX_TTL_S, Claim, claims, epoch_key, released_key
 from lepton_tasks.store_client import StoreClient
 from lepton_tasks.write_once import write_once
 
@@ -33,7 +33,7 @@ LOOKS_PER_BEAT = 4
 
 def time_to_live() -> float:
     """Seconds after which a silent driver may be replaced: 30, or LEPTON_LEASE_SECONDS."""
-    return seconds_from(TTL_VARIABLE, usual=TTL_S, least=1.0)
+    return min(MAX_TTL_S, seconds_from(TTL_VARIABLE, usual=TTL_S, least=1.0))
 
 
 def now() -> float:
@@ -154,7 +154,10 @@ class Lease:
     def _confirm(self, client: StoreClient) -> None:
         asked = now()
         run = client.get_run(self.run_id)
-        latest = claims(run.data.params)[-1]
+        known = claims(run.data.params)
+        if not known:
+            raise RecordError("every claim on the sweep was taken out of its ledger run")
+        latest = known[-1]
         if latest.epoch > self.epoch:
             self._lost = latest
             return
@@ -171,6 +174,7 @@ def acquire(
     from_generation: Callable[[Mapping[str, str]], int],
     take_over: bool = False,
     say: Callable[[str], None] = lambda _: None,
+    versions: Mapping[str, str] | None = None,
 ) -> Lease:
     """Become the driver.
 
@@ -181,6 +185,7 @@ def acquire(
         from_generation: The first unsealed generation, from the ledger run's params.
         take_over: Do not wait for a silent driver, nor leave because of a live one.
         say: Told why this waits, once.
+        versions: What the proposals of this epoch were made with, if not in this environment.
 
     Raises:
         DrivenElsewhereError: Another driver lives.
@@ -198,7 +203,7 @@ def acquire(
             ttl_s=time_to_live(),
             from_generation=from_generation(params),
             claimed_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            environment=environment(),
+            environment=environment() if versions is None else versions,
         )
         text = claim.text()
         if write_once(client, write_points.CLAIM, run_id, epoch_key(claim.epoch), text) == text:
@@ -207,6 +212,20 @@ def acquire(
                 _await_farewell(client, run_id, held)
             return lease
         take_over = False  # somebody was faster: that one lives
+
+
+def await_free(
+    client: StoreClient, run_id: str, name: str, say: Callable[[str], None] = lambda _: None
+) -> None:
+    """Return when nobody drives the sweep.
+
+    Raises:
+        DrivenElsewhereError: A driver lives.
+    """
+    run = client.get_run(run_id)
+    held = holder(run.data.params, run.data.tags)
+    if held:
+        _wait_until_free(client, run_id, name, held, say)
 
 
 def _wait_until_free(

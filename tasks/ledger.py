@@ -7,6 +7,7 @@ What is recorded where, and why each write can be the last one before a crash, i
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from lepton_core.events import (
 from lepton_core.fold import SweepState
 from lepton_core.portfolio import shares
 from lepton_tasks import records, write_points
+from lepton_tasks.artifact_place import own_place
 from lepton_tasks.attempts import (
     UNFINISHED,
     OpenSlot,
@@ -58,6 +60,7 @@ class MlflowLedger:
         self.record, self.lease = record, lease
         self.client = record.store.client
         self.declaration = record.declaration
+        self.clock = milliseconds
         self._lock = threading.RLock()
         self._head = record.head
         self._runs: dict[int, str] = {}
@@ -75,8 +78,12 @@ class MlflowLedger:
             text = canonical_json(settings.to_record())
             key = records.settings_key(self.lease.epoch)
             write_once(self.client, write_points.SETTINGS, self.record.entry.ledger, key, text)
-            self._parent = self.record.parent or self._make_parent(settings)
-            self._experiment = self.client.get_run(self._parent).info.experiment_id
+            if self.record.parent is None:
+                self._parent = self._make_parent(settings)
+                self._experiment = self.client.get_run(self._parent).info.experiment_id
+            else:
+                self._parent = self.record.parent
+                self._experiment = self.record.parent_info().experiment_id
             self.client.update_run(write_points.PARENT_RUNNING, self._parent, "RUNNING")
             self._end_ledger_runs()
 
@@ -246,9 +253,19 @@ class MlflowLedger:
         self.client.set_terminated(write_points.TRIAL_STATUS, run_id, status, end_time)
 
     def keep_output(self, run_id: str, output: Path) -> None:
-        """Keep what an attempt printed, and its traceback, as an artifact of its run."""
+        """Keep what an attempt printed, and its traceback, as an artifact of its run.
+
+        Raises:
+            RecordError: The store says to write it where Lepton does not write.
+        """
         if output.exists() and output.stat().st_size:
-            self.client.log_artifact(write_points.TRIAL_OUTPUT, run_id, str(output))
+            location = self.client.get_run(run_id).info.artifact_uri
+            place = own_place(location, run_id, self.record.store.address)
+            if place is None:
+                self.client.log_artifact(write_points.TRIAL_OUTPUT, run_id, str(output))
+            else:
+                place.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(output, place / output.name)
 
     # -- a generation, and the end ----------------------------------------------------------
 
@@ -288,7 +305,7 @@ class MlflowLedger:
         if best is not None and best.value is not None and best.proposal.number != self._shown:
             points[f"best_{self.declaration.metric}"] = best.value
             self._shown = best.proposal.number
-        now, step = milliseconds(), state.trials_done
+        now, step = self.clock(), state.trials_done
         metrics = [Metric(name, value, now, step) for name, value in points.items()]
         if metrics:
             self.client.log_batch(write_points.CURVES, self._parent, metrics=metrics)

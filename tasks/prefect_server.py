@@ -20,6 +20,7 @@ from pathlib import Path
 
 from lepton_core.errors import LeptonError
 from lepton_tasks.reaper import Reaper
+from lepton_tasks.redaction import redacted
 
 START_SECONDS = 120.0  # a first start migrates the database: 13 s here, longer on a busy machine
 POLL_SECONDS = 0.05
@@ -122,7 +123,7 @@ def _await_health(api: str, process: subprocess.Popen[bytes], log: Path) -> None
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(POLL_SECONDS)
-    said = log.read_text(errors="replace")[-2000:]
+    said = redacted(log.read_text(errors="replace")[-20_000:])[-2000:]
     raise PrefectServerError(
         f"the Prefect server on loopback did not start within {START_SECONDS:g} s; it said:\n{said}"
         "\nCheck the installed versions with 'pip check', or set PREFECT_API_URL to a server."

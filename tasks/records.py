@@ -6,16 +6,19 @@ Everything here is data (JSON), with digests where it matters. The schema is des
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any, TypeGuard, get_args
 
-from lepton_core.canonical import canonical_json, digest
+from lepton_core.canonical import Params, canonical_json, digest, shown
 from lepton_core.declaration import SCHEMA, Declaration, Settings
-from lepton_core.errors import RecordError, SpaceError
-from lepton_core.events import Failure, Proposal, TrialRecord
+from lepton_core.errors import RecordError
+from lepton_core.events import Failure, FailureKind, Proposal, TrialRecord
+from lepton_core.recorded import MAX_COUNT, Fields, is_plain_json, is_short_text
 from lepton_core.verification import proposal_text
 from lepton_tasks.host import Process
+from lepton_tasks.untrusted import MAX_JSON, is_number, is_whole, read_object
 
 # Tags, on sweep, trial and ledger runs.
 KIND = "lepton.kind"
@@ -32,13 +35,21 @@ DECLARATION = "lepton.declaration"
 PROPOSAL = "lepton.proposal"
 DIGEST = ".digest"
 BASE = "lepton.base"
+SCHEMA_TAG = "lepton.schema"  # on runs of a later schema; schema 1 has none
 RESULT = "lepton.result"
 KILLED = "lepton.killed"
 CANCEL = "lepton.cancel"
 HEARTBEAT = "lepton.heartbeat"
+REPAIRED = "lepton.repaired"
 PARENT_RUN = "mlflow.parentRunId"
 
 MAX_TAG = 5000  # characters; MLflow's own limit is 8,000
+MAX_EPOCH = 999_999  # six digits
+MAX_PID = 2**31 - 1
+LEAST_TTL_S, MAX_TTL_S = 0.01, 86_400.0
+MAX_PROPOSAL_SEED = 2**31 - 1
+MAX_REASON = 8000  # characters of a failure's reason
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,255}")  # no folder's name, no quote, no slash
 
 
 def long_tag(key: str, text: str) -> dict[str, str]:
@@ -51,14 +62,45 @@ def long_tag(key: str, text: str) -> dict[str, str]:
 def read_long_tag(tags: Mapping[str, str], key: str) -> str | None:
     """The text that `long_tag` wrote, or None if it is missing, in part or altered."""
     text, i = tags.get(key, ""), 1
-    while f"{key}.{i}" in tags:
+    while f"{key}.{i}" in tags and len(text) <= MAX_JSON:
         text += tags[f"{key}.{i}"]
         i += 1
-    return text if digest(text) == tags.get(key + DIGEST) else None
+    whole = len(text) <= MAX_JSON and digest(text) == tags.get(key + DIGEST)
+    return text if whole else None
+
+
+def is_run_id(value: object) -> TypeGuard[str]:
+    """Whether a value can be a run's id: it stands in searches, URLs and paths."""
+    return isinstance(value, str) and RUN_ID.fullmatch(value) is not None
+
+
+def refuse_newer(content: Mapping[str, Any], what: str) -> None:
+    """Do nothing unless a record says that it is of a schema after this version's.
+
+    Raises:
+        RecordError: It does; it is not altered, but this version cannot know what it means.
+    """
+    schema = content.get("schema", SCHEMA)
+    if is_whole(schema) and schema > SCHEMA:
+        raise RecordError(
+            f"{what} has schema {schema}; this Lepton reads up to {SCHEMA}. "
+            "Upgrade Lepton to read it.",
+            schema=schema,
+        )
 
 
 def epoch_key(epoch: int) -> str:
-    """The register that claims an epoch."""
+    """The register that claims an epoch.
+
+    Raises:
+        RecordError: There is no such epoch.
+    """
+    if epoch > MAX_EPOCH:
+        raise RecordError(
+            f"epoch {MAX_EPOCH} of the sweep is claimed, which no driver of ours got to; "
+            "declare a new sweep",
+            epoch=epoch,
+        )
     return f"epoch/{epoch:06d}"
 
 
@@ -98,15 +140,63 @@ class Claim:
 
     @classmethod
     def parse(cls, text: str) -> Claim:
-        """Read a register."""
-        content = json.loads(text)
-        return cls(**{**content, "process": Process(**content["process"])})
+        """Read a register; keys of a newer version are passed over.
+
+        Raises:
+            ValueError: It is not a claim.
+        """
+        try:
+            return cls._parse(Fields(read_object(text), "it"))
+        except RecordError as error:
+            raise ValueError(f"not a claim: {error.message}") from None
+
+    @classmethod
+    def _parse(cls, fields: Fields) -> Claim:
+        process, environment = fields.below("process"), fields.below("environment")
+        return cls(
+            epoch=fields.whole("epoch", 1, MAX_EPOCH),
+            owner=fields.text("owner"),
+            process=Process(
+                host=process.text("host"),
+                boot=process.text("boot"),
+                pid=process.whole("pid", 0, MAX_PID),
+                started=process.text("started"),
+            ),
+            ttl_s=fields.number("ttl_s", LEAST_TTL_S, MAX_TTL_S),
+            from_generation=fields.whole("from_generation"),
+            claimed_at=fields.text("claimed_at"),
+            environment={name: environment.text(name) for name in fields.map("environment")},
+        )
+
+
+_EPOCH = re.compile(r"epoch/[0-9]{6}")
 
 
 def claims(params: Mapping[str, str]) -> list[Claim]:
-    """The claims among the ledger run's params, in the order of epochs."""
-    keys = sorted(key for key in params if key.startswith("epoch/"))
-    return [Claim.parse(params[key]) for key in keys]
+    """The claims among the ledger run's params, in the order of epochs.
+
+    Raises:
+        RecordError: One of them cannot be read.
+    """
+    return [_claim(key, params[key]) for key in sorted(params) if _EPOCH.fullmatch(key)]
+
+
+def _claim(key: str, text: str) -> Claim:
+    try:
+        refuse_newer(read_object(text), f"the record {key} of the ledger run")
+        claim = Claim.parse(text)
+    except ValueError as error:
+        raise RecordError(
+            f"the record {key} of the ledger run was altered: expected a driver's claim, "
+            f"found {shown(text)} ({error})",
+            key=key,
+        ) from None
+    if epoch_key(claim.epoch) != key:
+        raise RecordError(
+            f"the record {key} of the ledger run was altered: it claims epoch {claim.epoch}",
+            key=key,
+        )
+    return claim
 
 
 def declaration_tags(declaration: Declaration) -> dict[str, str]:
@@ -127,19 +217,24 @@ def read_declaration(tags: Mapping[str, str]) -> Declaration:
             "restore the tags lepton.declaration* of its ledger run",
             tags=[key for key in tags if key.startswith(DECLARATION)],
         )
-    record = json.loads(text)
-    if record["schema"] > SCHEMA:
+    try:
+        record = read_object(text)
+        refuse_newer(record, "the sweep")
+        return Declaration.from_record(record)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise RecordError(
-            f"the sweep has schema {record['schema']}; this Lepton reads up to {SCHEMA}. "
-            "Upgrade Lepton to read it.",
-            schema=record["schema"],
-        )
-    return Declaration.from_record(record)
+            f"the sweep's declaration is not one: {shown(str(error))}; its digest fits, so it was "
+            "not Lepton that wrote it",
+            found=shown(text),
+        ) from error
 
 
-def read_settings(text: str) -> Settings:
-    """The settings in a register."""
-    return Settings.from_record(json.loads(text))
+def read_settings(text: str) -> Settings | None:
+    """The settings in a register, or None where it holds something else."""
+    try:
+        return Settings.from_record(read_object(text))
+    except (ValueError, RecordError):
+        return None
 
 
 def proposal_tags(proposal: Proposal) -> dict[str, str]:
@@ -152,13 +247,63 @@ def read_proposal(tags: Mapping[str, str], declaration: Declaration) -> Proposal
     text = read_long_tag(tags, PROPOSAL)
     if text is None:
         return None
-    content = json.loads(text)
     try:
-        # JSON sorted the names; the space knows their order and types.
-        content["params"] = declaration.space.validate(content["params"])
-    except SpaceError:
+        fields = Fields(read_object(text), "a proposal")
+        slot = fields.whole("slot")
+        return checked_proposal(
+            generation=fields.whole("generation"),
+            slot=slot,
+            slots=fields.whole("slots", slot + 1, declaration.generation),
+            number=fields.whole("number", slot),
+            # JSON sorted the names; the space knows their order and types.
+            params=declaration.space.validate(fields.map("params")),
+            proposer=fields.content.get("proposer"),
+            origin=fields.content.get("origin"),
+            seed=fields.content.get("seed"),
+        )
+    except (ValueError, RecordError):  # a SpaceError is a ValueError
         return None
-    return Proposal(**content)
+
+
+def checked_proposal(
+    *, params: Params, proposer: Any, origin: Any, seed: Any, **place: int
+) -> Proposal:
+    """A proposal of params that were checked, and of what else was recorded of it.
+
+    Raises:
+        ValueError: Its proposer, origin or seed is nothing that Lepton writes.
+    """
+    if not is_short_text(proposer):
+        raise ValueError(f"the proposer {shown(proposer)}")
+    if not isinstance(origin, Mapping) or not is_plain_json(origin):
+        raise ValueError(f"the origin {shown(origin)}")
+    if not is_whole(seed, below=MAX_PROPOSAL_SEED + 1):
+        raise ValueError(f"the seed {shown(seed)}")
+    return Proposal(params=params, proposer=proposer, origin=origin, seed=seed, **place)
+
+
+def checked_trial(
+    proposal: Proposal, *, attempt: Any, value: Any, failure: Any, duration_s: Any
+) -> TrialRecord:
+    """A trial's record as it was written: `failure` is a pair of its kind and reason, or None.
+
+    Raises:
+        ValueError: A part of it is nothing that Lepton writes.
+    """
+    if failure is not None:
+        kind, reason = failure
+        if kind not in get_args(FailureKind) or not (
+            isinstance(reason, str) and len(reason) <= MAX_REASON
+        ):
+            raise ValueError(f"the failure {shown(failure)}")
+        failure = Failure(kind=kind, reason=reason)
+    if not (is_number(value) if failure is None else value is None):
+        raise ValueError(f"the value {shown(value)}")
+    if not is_whole(attempt, below=MAX_COUNT) or not is_number(duration_s):
+        raise ValueError(f"the attempt {shown(attempt)}, the duration {shown(duration_s)}")
+    return TrialRecord(
+        proposal=proposal, attempt=attempt, value=value, failure=failure, duration_s=duration_s
+    )
 
 
 def outcome_text(record: TrialRecord, epoch: int) -> str:
@@ -179,14 +324,14 @@ def read_outcome(text: str | None, proposal: Proposal) -> TrialRecord | None:
     if text is None:
         return None
     try:
-        content = json.loads(text)
+        content = read_object(text)
         failure = content["failure"]
-        return TrialRecord(
-            proposal=proposal,
+        return checked_trial(
+            proposal,
             attempt=content["attempt"],
             value=content["value"],
-            failure=Failure(**failure) if failure else None,
+            failure=(failure["kind"], failure["reason"]) if failure else None,
             duration_s=content["duration_s"],
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, LookupError, TypeError):
         return None

@@ -6,16 +6,23 @@ what people see, and what `verify` holds the seals against.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lepton_core.canonical import canonical_json, digest
+from lepton_core.canonical import canonical_json, digest, shown
 from lepton_core.declaration import Declaration
-from lepton_core.errors import RecordError, SpaceError
-from lepton_core.events import Failure, GenerationSealed, Proposal, TrialRecord
-from lepton_tasks.records import Claim, claims
+from lepton_core.errors import RecordError
+from lepton_core.events import GenerationSealed, TrialRecord
+from lepton_tasks.records import (
+    Claim,
+    checked_proposal,
+    checked_trial,
+    claims,
+    is_run_id,
+    refuse_newer,
+)
+from lepton_tasks.untrusted import MAX_SEAL, is_number, read_object
 from lepton_tasks.write_once import MAX_VALUE
 
 SHOWN_REASON = 200  # characters of a failure's reason in a seal; the trial's run has all of it
@@ -118,38 +125,35 @@ def _read_seal(
     params: Mapping[str, str], key: str, declaration: Declaration, previous: str, number: int
 ) -> Seal:
     try:
-        header = json.loads(params[key])
+        header = read_object(params[key])
+        refuse_newer(header, f"the record {key} of the ledger run")
         body = "".join(params[f"{key}/{part:04d}"] for part in range(header["count"]))
-        fits = header["previous"] == previous and digest(previous + body) == header["hash"]
-        content: Any = json.loads(body) if fits else None
-        rows = content["trials"]  # a TypeError, if it does not fit
-        trials = tuple(
-            _expand(row, declaration, content["generation"], slot, len(rows), number + slot)
-            for slot, row in enumerate(rows)
-        )
-    except (ValueError, KeyError, TypeError, SpaceError) as error:
+        if header["previous"] != previous or digest(previous + body) != header["hash"]:
+            raise ValueError(key)  # noqa: TRY301
+        seal = read_seal(body, declaration, number, header["hash"])
+        if key != seal_key(seal.event.generation, seal.epoch):
+            raise ValueError(key)  # noqa: TRY301
+    # Whatever it is that a stranger made fit: a SpaceError is a ValueError.
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise RecordError(
             f"the record {key} of the ledger run was altered: its text does not give the hash "
-            "that was recorded, or does not follow the seal before it",
+            "that was recorded, or does not follow the seal before it; 'lepton doctor NAME' says "
+            "what still stands",
             key=key,
+            generation=int(key.split("/")[1]),
         ) from error
-    return Seal(
-        epoch=content["epoch"],
-        event=GenerationSealed(
-            generation=content["generation"], trials=trials, driven_s=content["driven_s"]
-        ),
-        runs=tuple(row[0] for row in rows),
-        hash=header["hash"],
-    )
+    return seal
 
 
 def _expand(
     row: list[Any], declaration: Declaration, generation: int, slot: int, slots: int, number: int
 ) -> TrialRecord:
-    _, attempt, proposer, origin, strings, seed, value, failure, duration_s = row
+    run_id, attempt, proposer, origin, strings, seed, value, failure, duration_s = row
+    if not is_run_id(run_id):
+        raise ValueError(f"the run {shown(run_id)}")
     named = zip(declaration.space, strings, strict=True)
-    return TrialRecord(
-        proposal=Proposal(
+    return checked_trial(
+        checked_proposal(
             generation=generation,
             slot=slot,
             slots=slots,
@@ -161,6 +165,36 @@ def _expand(
         ),
         attempt=attempt,
         value=value,
-        failure=Failure(kind=failure[0], reason=failure[1]) if failure else None,
+        failure=failure,
         duration_s=duration_s,
+    )
+
+
+def read_seal(text: str, declaration: Declaration, number: int, chained: str) -> Seal:
+    """The seal that a text is, wherever it comes from; its hash was compared already.
+
+    Args:
+        text: All parts of it.
+        declaration: The sweep's.
+        number: The number of its first trial.
+        chained: Its hash.
+
+    Raises:
+        ValueError, LookupError, TypeError, AttributeError, OverflowError: The text is no seal.
+    """
+    content = read_object(text, MAX_SEAL)
+    rows, driven_s = content["trials"], content["driven_s"]
+    if not is_number(driven_s) or driven_s < 0:
+        raise ValueError(f"driven for {shown(driven_s)}")
+    trials = tuple(
+        _expand(row, declaration, content["generation"], slot, len(rows), number + slot)
+        for slot, row in enumerate(rows)
+    )
+    return Seal(
+        epoch=content["epoch"],
+        event=GenerationSealed(
+            generation=content["generation"], trials=trials, driven_s=float(driven_s)
+        ),
+        runs=tuple(str(row[0]) for row in rows),
+        hash=chained,
     )

@@ -10,16 +10,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from traceback import walk_tb
 from urllib.parse import urlsplit
 
-from lepton_core.errors import StoreUnreachableError
+from lepton_core.errors import LeptonError, StoreUnreachableError
 from lepton_tasks import embedded_store, write_points
+from lepton_tasks.redaction import redacted, without_secrets
 from lepton_tasks.store_client import StoreClient, first_line
 
 EMBEDDED = Path("mlruns")
 TRIALS_EXPERIMENT = "lepton"
 LEDGER_EXPERIMENT = "lepton-ledger"
 PROBE_SECONDS = 5.0
+PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}
 QUIET = {
     # Cut values would be wrong values: let the store refuse them instead.
     "MLFLOW_TRUNCATE_LONG_VALUES": "false",
@@ -68,7 +71,7 @@ class Address:
     def place(self) -> str:
         """Where the history is, for people."""
         if self.database is None:
-            return without_password(self.tracking_uri)
+            return without_secrets(self.tracking_uri)
         return os.path.relpath(self.database)
 
 
@@ -80,12 +83,6 @@ def address() -> Address:
         return Address(uri, experiment, None)
     folder = EMBEDDED.absolute()
     return Address(f"sqlite:///{folder / embedded_store.DATABASE}", experiment, folder)
-
-
-def without_password(uri: str) -> str:
-    """The URI as it may be shown: a password becomes ``***``."""
-    password = urlsplit(uri).password
-    return uri.replace(f":{password}@", ":***@") if password else uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +124,7 @@ def connect(where: Address | None = None) -> Store:
             client = StoreClient(MlflowClient(where.tracking_uri), where.place)
             trials = experiment(client, where.experiment, where)
         except ModuleNotFoundError as error:
-            raise StoreUnreachableError(
-                f"{where.place} needs the Python package {error.name}, which is not installed.\n"
-                "Install it; for PostgreSQL: pip install 'lepton-tuning[postgres]'",
-                place=where.place,
-            ) from None
+            raise _lacking(error, where) from None
         ledger = experiment(client, LEDGER_EXPERIMENT, where)
     return Store(where, client, trials, ledger)
 
@@ -201,26 +194,68 @@ def reachable(place: str) -> Iterator[None]:
 
     try:
         yield
-    except (MlflowException, SQLAlchemyError, CommandError, sqlite3.Error, OSError) as error:
+    except Exception as error:
+        known = MlflowException | SQLAlchemyError | CommandError | sqlite3.Error | OSError
+        if not isinstance(error, known) and not _comes_from_client(error):
+            raise
+        # Without the cause: its text, and those of its own causes, may hold the store's password.
         raise StoreUnreachableError(
             f"the tracking store {place} failed: {first_line(error)}\n"
             "Check that it is running and can be written; what was recorded is safe, and the same "
             "command goes on from there.",
             place=place,
-        ) from error
+        ) from None
+
+
+def _comes_from_client(error: Exception) -> bool:
+    """Whether it came up from within MLflow, which has no class for an answer it cannot read."""
+    if isinstance(error, LeptonError):
+        return False
+    modules = (frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__))
+    return any(str(module).partition(".")[0] == "mlflow" for module in modules)
 
 
 def _probe(where: Address) -> None:
-    """Fail in seconds, not minutes, where nothing listens: MLflow's client retries for long."""
-    parts = urlsplit(where.tracking_uri)
-    if parts.scheme not in ("http", "https"):
-        return
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    """Fail in seconds, not minutes, where nothing listens: MLflow's client retries for long.
+
+    Raises:
+        StoreUnreachableError: Nothing listens, the URI is none, or a database's driver is missing.
+    """
+    from sqlalchemy.engine import make_url  # noqa: PLC0415  (costs a second)
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
     try:
-        socket.create_connection((parts.hostname or "", port), PROBE_SECONDS).close()
-    except OSError as error:
+        parts = urlsplit(where.tracking_uri)
+        kind = parts.scheme.partition("+")[0]  # postgresql+psycopg
+        host, port = parts.hostname, parts.port or PORTS.get(kind)
+    except ValueError as error:
         raise StoreUnreachableError(
-            f"the tracking server {where.place} does not answer: {error}\n"
+            f"MLFLOW_TRACKING_URI is {where.place}, which is no URI: {redacted(str(error))}\n"
+            "In a password the characters @ : / ? # are written as %40 %3A %2F %3F %23.",
+            place=where.place,
+        ) from None
+    if kind not in PORTS or not host:
+        return
+    try:
+        if not kind.startswith("http"):
+            make_url(where.tracking_uri).get_dialect().import_dbapi()
+    except ModuleNotFoundError as error:
+        raise _lacking(error, where) from None
+    except SQLAlchemyError:
+        return  # MLflow says what is wrong with it
+    try:
+        socket.create_connection((host, port or 0), PROBE_SECONDS).close()
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise StoreUnreachableError(
+            f"the tracking server {where.place} does not answer: {redacted(str(error))}\n"
             "Start it, or set MLFLOW_TRACKING_URI to the right one (unset: a file in ./mlruns).",
             place=where.place,
-        ) from error
+        ) from None
+
+
+def _lacking(error: ModuleNotFoundError, where: Address) -> StoreUnreachableError:
+    return StoreUnreachableError(
+        f"{where.place} needs the Python package {error.name}, which is not installed.\n"
+        "Install it; for PostgreSQL: pip install 'lepton-tuning[postgres]'",
+        place=where.place,
+    )

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lepton_tasks.duration import duration_text, seconds_from
+from lepton_tasks.redaction import redacted
 from lepton_tasks.write_points import WritePoint
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ PATIENCE_S = 600.0
 PATIENCE_VARIABLE = "LEPTON_STORE_PATIENCE_SECONDS"
 READING_PATIENCE_S = 10.0  # of commands that only read: somebody waits for the answer
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
+MAX_READ = 10_000  # characters of an error
 REQUEST = "lepton.request"  # the tag that holds the id of the call that made a run
 
 PASSING = frozenset(
@@ -49,7 +51,10 @@ PASSING = frozenset(
 )
 """MLflow's error codes of failures that may pass: those that mean HTTP 408, 429, 499 or 5xx."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-LASTING_TEXTS = ("readonly database", "read-only", "permission denied", "authentication failed")
+LASTING_TEXTS = (
+    *("readonly database", "read-only", "permission denied", "authentication failed"),
+    "could not decode",
+)
 
 
 def patience() -> float:
@@ -116,11 +121,14 @@ class StoreClient:
 
     def get_run(self, run_id: str) -> Any:
         """A run."""
-        return self._call(lambda: self.plain.get_run(run_id))
+        return _as_texts(self._call(lambda: self.plain.get_run(run_id)))
 
     def search_runs(self, experiment_ids: list[str], condition: str = "", **options: Any) -> Any:
         """A page of runs."""
-        return self._call(lambda: self.plain.search_runs(experiment_ids, condition, **options))
+        page = self._call(lambda: self.plain.search_runs(experiment_ids, condition, **options))
+        for run in page:
+            _as_texts(run)
+        return page
 
     def get_experiment(self, experiment_id: str) -> Any:
         """An experiment."""
@@ -129,6 +137,14 @@ class StoreClient:
     def get_experiment_by_name(self, name: str) -> Any:
         """An experiment, or None."""
         return self._call(lambda: self.plain.get_experiment_by_name(name))
+
+    def search_experiments(self, **options: Any) -> Any:
+        """A page of experiments, deleted ones too if that is asked for."""
+        return self._call(lambda: self.plain.search_experiments(**options))
+
+    def get_metric_history(self, run_id: str, key: str) -> Any:
+        """Every point of one metric of a run."""
+        return self._call(lambda: self.plain.get_metric_history(run_id, key))
 
     # -- writing ----------------------------------------------------------------------------
 
@@ -217,6 +233,34 @@ class StoreClient:
         """Bring a deleted run back."""
         self._write(point, lambda: self.plain.restore_run(run_id))
 
+    def delete_tag(self, point: WritePoint, run_id: str, key: str) -> None:
+        """Take a tag off; one that an earlier try took off is none to complain of."""
+
+        def take_off() -> None:
+            if key in self.plain.get_run(run_id).data.tags:
+                self.plain.delete_tag(run_id, key)
+
+        self._write(point, take_off)
+
+    def set_experiment_tag(
+        self, point: WritePoint, experiment_id: str, key: str, value: str
+    ) -> None:
+        """Write an experiment's tag."""
+        self._write(point, lambda: self.plain.set_experiment_tag(experiment_id, key, value))
+
+    def rename_experiment(self, point: WritePoint, experiment_id: str, name: str) -> None:
+        """Give an experiment another name."""
+        self._write(point, lambda: self.plain.rename_experiment(experiment_id, name))
+
+    def restore_experiment(self, point: WritePoint, experiment_id: str) -> None:
+        """Bring a deleted experiment and its runs back, unless an earlier try has."""
+
+        def restore() -> None:
+            if self.plain.get_experiment(experiment_id).lifecycle_stage != "active":
+                self.plain.restore_experiment(experiment_id)
+
+        self._write(point, restore)
+
     def log_artifact(self, point: WritePoint, run_id: str, file: str) -> None:
         """Keep a file as an artifact of a run."""
         self._write(point, lambda: self.plain.log_artifact(run_id, file))
@@ -276,7 +320,17 @@ class StoreClient:
         self.say(f"the tracking store is back after {duration_text(away)}")
 
 
+def _as_texts(run: Any) -> Any:
+    """The run, its params and tags all texts: a column of some databases may hold bytes."""
+    for values in (run.data.params, run.data.tags):
+        for key, value in values.items():
+            if not isinstance(value, str):
+                values[key] = repr(value)
+    return run
+
+
 def first_line(error: BaseException) -> str:
-    """What an error says, at most one line of 300 characters."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300]
+    """What an error says, at most one line of 300 characters, and no secret of ours."""
+    # More than is shown, so that no secret is cut in two before it is found.
+    lines = [line for line in str(error)[:MAX_READ].splitlines() if line.strip()]
+    return redacted(lines[0] if lines else type(error).__name__)[:300]

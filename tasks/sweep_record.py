@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Any
 
+from lepton_core.canonical import shown
 from lepton_core.declaration import Settings
-from lepton_core.errors import RecordError, UnknownSweepError
+from lepton_core.errors import RecordError, UnfinishedImportError, UnknownSweepError
 from lepton_core.events import Event, SettingsAmended, SweepDeclared
 from lepton_tasks import records, register
 from lepton_tasks.attempts import Attempt, find_runs, read_attempts, trial_condition
+from lepton_tasks.gaps import check_whole
+from lepton_tasks.lookup import is_deleted, run_or_none
 from lepton_tasks.register import Entry
 from lepton_tasks.seals import Seal, seals
 from lepton_tasks.store import Store, address, connect, exists, reachable
 
-PARENT = "parent"
+PARENTS, SETTINGS = re.compile(r"parent(/[0-9]{6})?"), re.compile(r"settings/[0-9]{6}")
+PARENT = "parent"  # and `parent/NNNNNN`, which `lepton doctor` writes for one that is gone
+ORIGIN = "lepton.origin"  # tag of an imported sweep's ledger run, from its first moment
+IMPORTED = "imported"  # param of the same, once all of it is there
 
 
 class SweepRecord:
@@ -22,41 +30,77 @@ class SweepRecord:
     Args:
         store: The open store.
         entry: The sweep's registration.
+        unfinished: Read a sweep too whose import is not done.
 
     Raises:
-        RecordError: The declaration or a seal is torn or was altered.
+        RecordError: The declaration or a seal is torn, was altered or taken out.
+        UnfinishedImportError: The sweep's import was begun and is not done.
     """
 
-    def __init__(self, store: Store, entry: Entry) -> None:
-        self.store, self.entry = store, entry
+    def __init__(self, store: Store, entry: Entry, *, unfinished: bool = False) -> None:
+        self.store, self.entry, self.unfinished = store, entry, unfinished
         self.refresh()
 
     def refresh(self) -> None:
         """Read the ledger run again: claims, settings and seals, in one call."""
-        run = self.store.client.get_run(self.entry.ledger)
+        run = run_or_none(self.store.client, self.entry.ledger)
+        if run is None:
+            raise RecordError(
+                f"the ledger run {shown(self.entry.ledger)} of sweep {self.entry.name!r} is gone "
+                f"from {self.store.address.place}, and its history with it; restore a backup of "
+                "the store, or import an export of the sweep",
+                name=self.entry.name,
+                run_id=self.entry.ledger,
+            )
+        self.deleted = is_deleted(run)
         self.params: Mapping[str, str] = run.data.params
         self.tags: Mapping[str, str] = run.data.tags
+        if self._is_being_imported and not self.unfinished:
+            name = self.entry.name
+            raise UnfinishedImportError(
+                f"the import of sweep {name!r} was begun and is not done. If nobody is at it, "
+                "give 'lepton import' the same file again: it goes on from there.",
+                name=name,
+            )
         if self.tags.get(records.DECLARATION + records.DIGEST) != self.entry.digest:
             raise RecordError(
                 f"the declaration of sweep {self.entry.name!r} was altered: its digest is not the "
-                "registered one",
+                f"registered one; 'lepton doctor {self.entry.name}' says what can be done",
                 name=self.entry.name,
             )
         self.declaration = records.read_declaration(self.tags)
+        if self.declaration.name != self.entry.name:
+            raise RecordError(
+                f"the ledger run of sweep {self.entry.name!r} declares "
+                f"{self.declaration.name!r}; the register was altered",
+                name=self.entry.name,
+            )
         self.seals: tuple[Seal, ...] = tuple(
             seals(self.params, self.declaration, self.entry.digest)
         )
+        check_whole(self.entry.name, self.params, len(self.seals))
+
+    @property
+    def _is_being_imported(self) -> bool:
+        """Whether an import was begun and is not done: what drivers drove has only such a tag."""
+        driven = any(
+            SETTINGS.fullmatch(key) and key.replace("settings", "origin") not in self.params
+            for key in self.params
+        )
+        return ORIGIN in self.tags and IMPORTED not in self.params and not driven
 
     @property
     def parent(self) -> str | None:
-        """The run id of the sweep's parent run, once there is one."""
-        return self.params.get(PARENT)
+        """The run id of the sweep's parent run, once there is one; of several, the latest."""
+        found = [key for key in self.params if PARENTS.fullmatch(key)]
+        return self.params[max(found)] if found else None
 
     @property
     def settings(self) -> Settings | None:
-        """The latest driver's settings."""
-        keys = sorted(key for key in self.params if key.startswith("settings/"))
-        return records.read_settings(self.params[keys[-1]]) if keys else None
+        """The latest settings that can be read: each driver records its own."""
+        keys = sorted((key for key in self.params if SETTINGS.fullmatch(key)), reverse=True)
+        found = (records.read_settings(self.params[key]) for key in keys)
+        return next((settings for settings in found if settings is not None), None)
 
     @property
     def events(self) -> list[Event]:
@@ -74,17 +118,47 @@ class SweepRecord:
         """The sweep's trial runs, or those of one generation."""
         if self.parent is None:
             return []
-        client = self.store.client
-        experiment = client.get_run(self.parent).info.experiment_id
-        return read_attempts(client, experiment, self.declaration, generation)
+        experiment = self.parent_info().experiment_id
+        return read_attempts(self.store.client, experiment, self.declaration, generation)
+
+    def parent_info(self) -> Any:
+        """MLflow's info of the parent run, which there must be.
+
+        Raises:
+            RecordError: It was deleted, or is gone.
+        """
+        run = run_or_none(self.store.client, self.parent or "")
+        if run is None or is_deleted(run):
+            raise RecordError(
+                f"the parent run {shown(self.parent)} of sweep {self.entry.name!r} was deleted; "
+                f"'lepton doctor {self.entry.name}' says what can be done",
+                name=self.entry.name,
+                run_id=self.parent,
+            )
+        return run.info
+
+    def check_drivable(self) -> None:
+        """Do nothing if the sweep's own runs are there to be written.
+
+        Raises:
+            RecordError: The ledger run or the parent run was deleted.
+        """
+        if self.deleted:
+            raise RecordError(
+                f"the ledger run {self.entry.ledger} of sweep {self.entry.name!r} was deleted; "
+                f"'lepton doctor {self.entry.name}' says what can be done",
+                name=self.entry.name,
+                run_id=self.entry.ledger,
+            )
+        if self.parent is not None:
+            self.parent_info()
 
     @property
     def has_running_trials(self) -> bool:
         """Whether a trial's run shows as running: under way, or made late, by a lost request."""
         if self.parent is None:
             return False
-        client = self.store.client
-        experiment = client.get_run(self.parent).info.experiment_id
+        client, experiment = self.store.client, self.parent_info().experiment_id
         condition = f"{trial_condition(self.entry.name)} and attributes.status = 'RUNNING'"
         return next(find_runs(client, experiment, condition), None) is not None
 
@@ -100,10 +174,10 @@ def open_record(name: str) -> SweepRecord:
     if exists(where):
         store = connect(where)
         with reachable(where.place):
-            entries = register.entries(store)
-            if name in entries:
-                return SweepRecord(store, entries[name])
-            known = ", ".join(entries) or "none"
+            entry = register.lookup(store, name)
+            if entry is not None:
+                return SweepRecord(store, entry)
+            known = ", ".join(register.texts(store)) or "none"
     else:
         known = "none; there is no such file yet"
     raise UnknownSweepError(

@@ -6,6 +6,7 @@ that no tag can make an object, no key can stand twice, and no file can grow wit
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -103,13 +105,25 @@ def read(file: Path) -> SweepSource:
             raise SweepFileError(
                 f"{file} has {size} bytes; a sweep file has at most {MAX_BYTES}", file=str(file)
             )
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise SweepFileError(
-            f"cannot read {file}: {reason}; 'lepton init' writes one to start from",
-            file=str(file),
-        ) from None
+        with file.open("rb") as opened:
+            data = opened.read(MAX_BYTES + 1)  # a device, or a file that grows, has no end
+    except (OSError, ValueError) as error:  # a ValueError: the path holds a NUL
+        raise _unreadable(file, getattr(error, "strerror", None) or str(error)) from None
+    return parse_bytes(data, file)
+
+
+def parse_bytes(data: bytes, file: Path) -> SweepSource:
+    """A sweep given as the bytes of a file.
+
+    Raises:
+        SweepFileError: They are too many, or not the YAML that is expected.
+    """
+    if len(data) > MAX_BYTES:
+        raise SweepFileError(f"{file} is too large; a sweep file has at most {MAX_BYTES} bytes")
+    try:
+        text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8").read()
+    except UnicodeDecodeError:
+        raise _unreadable(file, "it is not UTF-8 text") from None
     reader = _Reader(file)
     content = reader.read(text)
     if not isinstance(content, dict):
@@ -119,6 +133,12 @@ def read(file: Path) -> SweepSource:
             file=str(file),
         )
     return SweepSource(content, file.absolute().parent, file, reader.lines)
+
+
+def _unreadable(file: Path, reason: str) -> SweepFileError:
+    return SweepFileError(
+        f"cannot read {file}: {reason}; 'lepton init' writes one to start from", file=str(file)
+    )
 
 
 def find(name: str, folder: Path) -> SweepSource:
@@ -163,6 +183,32 @@ def find_or_read(name: str, file: str | Path | None) -> SweepSource:
     return source
 
 
+class _TooLargeError(Exception):
+    """The file has more values, or deeper ones, than a sweep file may have."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(line)
+        self.line = line
+
+
+class _BoundedComposer(Composer):
+    """Builds the tree of nodes, and stops where it grows beyond bounds."""
+
+    def __init__(self, loader: Any) -> None:
+        super().__init__(loader)
+        self.warn_double_anchors = False  # YAML allows an anchor's name to be used again
+        self.nodes = self.level = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self.nodes += 1
+        self.level += 1
+        if self.nodes > MAX_NODES or self.level > MAX_DEPTH + 1:
+            raise _TooLargeError(self.parser.peek_event().start_mark.line + 1)
+        node = super().compose_node(parent, index)
+        self.level -= 1
+        return node
+
+
 class _Reader:
     """One file's nodes as plain data, and the line of every key on the way."""
 
@@ -173,10 +219,14 @@ class _Reader:
 
     def read(self, text: str) -> Any:
         try:
-            node = YAML(pure=True).compose(text)
+            yaml = YAML(pure=True)
+            yaml.Composer = _BoundedComposer  # type: ignore[assignment]  # annotated too narrowly
+            node = yaml.compose(text)
             return None if node is None else self._value(node, ())
         except SweepFileError:
             raise
+        except _TooLargeError as error:
+            raise self._too_large(error.line) from None
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line = mark.line + 1 if mark else 1
@@ -192,9 +242,7 @@ class _Reader:
         self.nodes += 1
         self.lines.setdefault(path, node.start_mark.line + 1)
         if self.nodes > MAX_NODES or len(path) > MAX_DEPTH:
-            raise self._error(
-                node, f"too large; at most {MAX_NODES} values, nested at most {MAX_DEPTH} deep"
-            )
+            raise self._too_large(node.start_mark.line + 1)
         kind = str(node.tag).removeprefix(TAG)
         if isinstance(node, MappingNode) and kind == "map":
             return self._mapping(node, path)
@@ -239,6 +287,13 @@ class _Reader:
             "write it in quotes",
         )
 
+    def _too_large(self, line: int) -> SweepFileError:
+        return self._at(
+            line, f"too large; at most {MAX_NODES} values, nested at most {MAX_DEPTH} deep"
+        )
+
     def _error(self, node: Node, problem: str) -> SweepFileError:
-        line = node.start_mark.line + 1
+        return self._at(node.start_mark.line + 1, problem)
+
+    def _at(self, line: int, problem: str) -> SweepFileError:
         return SweepFileError(f"{self.file}:{line}: {problem}", file=str(self.file), line=line)

@@ -135,3 +135,40 @@ RELEASED = _point("end.released", "`released/N`: the driver left", "the next dri
 CANCEL = _point(
     "cancel", "`lepton.cancel`: the epoch that is asked to stop", "its driver stops at a heartbeat"
 )
+
+# -- the doctor: it drives nobody's trials, but holds the lease while it mends ------------------
+DOCTOR_TOLD = _point(
+    "doctor.told",
+    "`lepton.repaired.N`: what a repair replaces, before it does",
+    "what is wrong still is: the doctor is asked again, and tells it again",
+)
+DOCTOR_REPAIR = _point(
+    "doctor.repair",
+    "a repair: something of a run, an experiment or the register put right",
+    "mended, or still wrong: the doctor is asked again",
+)
+DOCTOR_REOPENED = _point(
+    "doctor.reopened",
+    "`reopened/N`: the generation that an epoch goes on from, where seals were lost",
+    "the epoch's claim tells the same; the doctor is asked again, or the next driver goes on",
+)
+DOCTOR_SUPERSEDED = _point(
+    "doctor.superseded",
+    "`KILLED` on the trials of generations that were opened again, and on the parent run",
+    "the next driver marks the trials when it comes to their generation",
+)
+
+# -- an import: it writes what its file's drivers wrote, at the points above, and this ---------
+IMPORT_ORIGIN = _point(
+    "import.origin",
+    "`origin/N`: which of the file's drivers an epoch stands for",
+    "the same import, begun again, claims another epoch for that driver",
+)
+IMPORT_VALUES = _point(
+    "import.values",
+    "the params and metrics of an imported run",
+    "the same import, begun again, writes them once more",
+)
+IMPORT_DONE = _point(
+    "import.done", "`imported`: all of the file is there", "the sweep is anybody's to drive"
+)

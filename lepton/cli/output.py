@@ -12,29 +12,42 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lepton_core.canonical import value_text
+from lepton_core.canonical import value_text, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 WIDTH = 80
 DIGITS = 6
+MAX_CELL = 2000  # characters
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that keeps to 80 columns where it is no terminal."""
+    """A console that keeps to 80 columns where it is no terminal.
+
+    Everything that is printed on it is text: no markup in it is obeyed, no control character
+    reaches the terminal but those of rich itself.
+    """
     from rich.console import Console  # noqa: PLC0415  (20 ms that --json and --help need not pay)
 
-    made = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    class PlainConsole(Console):
+        """Shows strings as `visible` writes them; tables are made of `plain` texts."""
+
+        def print(self, *objects: Any, **options: Any) -> None:
+            super().print(*(visible(o) if isinstance(o, str) else o for o in objects), **options)
+
+    made = PlainConsole(stderr=stderr, highlight=False, markup=False, emoji=False)
     if not made.is_terminal:
         made.width = WIDTH
     return made
 
 
 def print_json(content: Mapping[str, Any]) -> None:
-    """One JSON object on one line of standard output."""
-    sys.stdout.write(json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n")
+    """One JSON object on one line of standard output, in ASCII: a terminal obeys nothing in it."""
+    text = json.dumps(content, allow_nan=False).replace("\x7f", "\\u007f")
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
@@ -42,8 +55,15 @@ def fail(message: str, code: int, arguments: argparse.Namespace, **more: Any) ->
     """Say what went wrong, and give the exit code back."""
     if arguments.json:
         print_json({"message": message, "exit_code": code, **more})
-    sys.stderr.write(f"lepton: {message}\n")
+    sys.stderr.write(f"lepton: {visible(message)}\n")
     return code
+
+
+def plain(text: str) -> Text:
+    """A text as a cell of a table: nothing in it is markup, nothing is obeyed, no line ends."""
+    from rich.text import Text  # noqa: PLC0415
+
+    return Text(visible(text).replace("\n", "\\n")[:MAX_CELL])
 
 
 def program() -> str:
@@ -99,11 +119,10 @@ def param_rows(params: Mapping[str, Any]) -> dict[str, str]:
 def two_columns(rows: Mapping[str, str]) -> Table:
     """Names and values side by side, no lines."""
     from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows.items():
-        table.add_row(Text(name), Text(value))
+        table.add_row(plain(name), plain(value))
     return table

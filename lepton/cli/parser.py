@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from keyword import iskeyword
 
 from lepton.cli import commands
-from lepton_core.sweep_file import MAX_WORKERS
+from lepton_core.declaration import MAX_WORKERS
 from lepton_core.version import __version__
 
 EXAMPLES = """\
@@ -36,7 +37,8 @@ def build_parser() -> argparse.ArgumentParser:
     def verb(name: str, text: str) -> argparse.ArgumentParser:
         sub = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.add_argument("--json", action="store_true", help="print one JSON object for scripts")
-        sub.set_defaults(command=getattr(commands, name))
+        attribute = f"{name}_" if iskeyword(name) else name
+        sub.set_defaults(command=getattr(commands, attribute))
         return sub
 
     run = verb("run", "drive a sweep to its target, or go on with it")
@@ -55,6 +57,25 @@ def build_parser() -> argparse.ArgumentParser:
         "cancel": "stop a sweep's driver, wherever it runs",
     }.items():
         verb(name, text).add_argument("name", help="the sweep's name")
+
+    doctor = verb("doctor", "say what is wrong with a sweep's record, and mend what can be mended")
+    doctor.add_argument("name", help="the sweep's name")
+    doctor.add_argument("--repair", action="store_true", help="make the repairs that it names")
+    doctor.add_argument(
+        "--reopen",
+        action="store_true",
+        help="with --repair: where seals are lost or altered, go on from the last proven one",
+    )
+    export = verb("export", "write a sweep as JSON lines, to be imported elsewhere")
+    export.add_argument("name", help="the sweep's name")
+    export.add_argument(
+        "-o", dest="output", metavar="FILE", help="default: standard output; .gz compresses"
+    )
+    import_ = verb("import", "bring an exported sweep into this store")
+    import_.add_argument("file", help="what 'lepton export' wrote")
+    import_.add_argument(
+        "--as", dest="as_name", metavar="NAME", help="its name here, if not its own"
+    )
 
     verb("list", "list the store's sweeps")
     verb("validate", "check a sweep file and its objective, spending nothing").add_argument(

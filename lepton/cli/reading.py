@@ -11,19 +11,19 @@ from lepton.cli.output import (
     console,
     number_text,
     param_rows,
+    plain,
     print_json,
     program,
     shares_text,
     two_columns,
 )
-from lepton_core.errors import RecordError
+from lepton_core.errors import RecordError, UnfinishedImportError
 from lepton_core.fold import SweepState, replay
 from lepton_core.portfolio import shares
 from lepton_tasks.sweep_record import SweepRecord, open_record
 
 if TYPE_CHECKING:
     from lepton_core.events import TrialRecord
-    from lepton_tasks.register import Entry
     from lepton_tasks.store import Store
 
 STATUS_KEYS = (
@@ -105,8 +105,8 @@ def list_(arguments: argparse.Namespace) -> int:
     if store.exists(where):
         opened = store.connect(where)
         with store.reachable(where.place):
-            known = register.entries(opened).values()
-            sweeps.extend(_listed(opened, entry) for entry in known)
+            known = register.texts(opened)
+            sweeps.extend(_listed(opened, name, text) for name, text in known.items())
     if arguments.json:
         print_json({"store": where.place, "sweeps": sweeps})
         return 0
@@ -114,7 +114,6 @@ def list_(arguments: argparse.Namespace) -> int:
         console().print(f"no sweeps in {where.place}; begin with '{program()} init'")
         return 0
     from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("sweep", "state", "trials", "best", "by"):
@@ -123,22 +122,25 @@ def list_(arguments: argparse.Namespace) -> int:
         best, target = sweep["best"], sweep["target"]["trials"]
         done = f"{sweep['trials']}/{target}" if target else str(sweep["trials"] or "-")
         found = ("-", "-") if best is None else (number_text(best["value"]), best["proposer"])
-        table.add_row(*map(Text, (sweep["name"], sweep["state"], done, *found)))
+        table.add_row(*map(plain, (sweep["name"], sweep["state"], done, *found)))
     console().print(table)
     return 0
 
 
-def _listed(opened: Store, entry: Entry) -> dict[str, Any]:
+def _listed(opened: Store, name: str, text: str) -> dict[str, Any]:
     """A sweep's status; of one whose record was altered, that it was: the others are listed."""
+    from lepton_tasks.register import read_entry  # noqa: PLC0415
+
     try:
-        return _status(SweepRecord(opened, entry))
-    except RecordError as error:
+        return _status(SweepRecord(opened, read_entry(name, text)))
+    except (RecordError, UnfinishedImportError) as error:
+        unfinished = isinstance(error, UnfinishedImportError)
         unknown = dict.fromkeys(STATUS_KEYS)
         target = {"trials": None, "hours": None}
         return {
             **unknown,
-            "name": entry.name,
-            "state": f"altered: {error.message}",
+            "name": name,
+            "state": "being imported" if unfinished else f"altered: {error.message}",
             "target": target,
         }
 

@@ -21,10 +21,11 @@ def ui(arguments: argparse.Namespace) -> int:
     """Serve the MLflow UI on the store until Ctrl-C, on loopback only."""
     from lepton_tasks import store  # noqa: PLC0415
     from lepton_tasks.reaper import Reaper  # noqa: PLC0415
+    from lepton_tasks.redaction import without_secrets  # noqa: PLC0415
 
     where = store.address()
     if where.tracking_uri.startswith(("http://", "https://")):
-        url = store.without_password(where.tracking_uri)
+        url = without_secrets(where.tracking_uri)
         if arguments.json:
             print_json({"url": url})
         else:
@@ -40,10 +41,15 @@ def ui(arguments: argparse.Namespace) -> int:
     reaper = Reaper()
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", where.tracking_uri),
+            *(sys.executable, "-m", "mlflow", "ui"),
             *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         ],
-        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        env={
+            **os.environ,
+            # Not an argument: everybody on the machine sees those, and it may hold a password.
+            "MLFLOW_BACKEND_STORE_URI": where.tracking_uri,
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from lepton.cli.output import console, print_json
+from lepton.cli.output import console, print_json, program
 from lepton_core.verification import Divergence, first_divergence
 from lepton_tasks.sweep_record import SweepRecord, open_record
 
 if TYPE_CHECKING:
-    from lepton_tasks.audit import Alteration
+    from lepton_tasks.findings import Finding
 
 ALTERED, DIVERGED = 5, 6
 SHOWN_ALTERATIONS = 20
@@ -19,12 +18,12 @@ SHOWN_ALTERATIONS = 20
 
 def verify(arguments: argparse.Namespace) -> int:
     """Prove that the history is intact, and that recomputing gives the same proposals."""
-    from lepton_tasks.audit import audit  # noqa: PLC0415
+    from lepton_tasks.audit import audit, notes  # noqa: PLC0415
     from lepton_tasks.store import reachable  # noqa: PLC0415
 
     record = open_record(arguments.name)
     with reachable(record.store.address.place):
-        alterations = audit(record)
+        alterations, remarks = audit(record), notes(record)
     divergence = None if alterations else first_divergence(record.events)
     versions = _versions_that_differ(record, divergence)
     code = ALTERED if alterations else DIVERGED if divergence else 0
@@ -37,7 +36,8 @@ def verify(arguments: argparse.Namespace) -> int:
                 "same_proposals": None if alterations else divergence is None,
                 "trials": trials,
                 "generations": len(record.seals),
-                "alterations": [asdict(alteration) for alteration in alterations],
+                "alterations": [brief(alteration) for alteration in alterations],
+                "notes": [brief(remark) for remark in remarks],
                 "divergence": _divergence(divergence, versions),
                 "exit_code": code,
             }
@@ -45,22 +45,36 @@ def verify(arguments: argparse.Namespace) -> int:
         return code
     checked = f"{trials} trials in {len(record.seals)} sealed generations"
     if alterations:
-        _show_alterations(checked, alterations)
+        _show_alterations(arguments.name, checked, alterations)
     elif divergence:
         _show_divergence(checked, divergence, versions)
     else:
         console().print(f"intact: {checked}, hash chain and runs agree", style="green")
         console().print("recomputed: every proposal comes out the same", style="green")
+    for remark in remarks[:SHOWN_ALTERATIONS]:
+        console().print(f"note: {remark}")
     return code
 
 
-def _show_alterations(checked: str, alterations: list[Alteration]) -> None:
+def brief(finding: Finding) -> dict[str, Any]:
+    """A finding for scripts: what is wrong, without what can be done."""
+    return {
+        "trial": finding.trial,
+        "what": finding.what,
+        "found": finding.found,
+        "recorded": finding.recorded,
+        "run_id": finding.run_id,
+    }
+
+
+def _show_alterations(name: str, checked: str, alterations: list[Finding]) -> None:
     out = console()
     out.print(f"ALTERED: {checked} checked, {len(alterations)} differences:", style="bold red")
     for alteration in alterations[:SHOWN_ALTERATIONS]:
         out.print(f"  {alteration}")
     if len(alterations) > SHOWN_ALTERATIONS:
         out.print(f"  and {len(alterations) - SHOWN_ALTERATIONS} more (--json shows all)")
+    out.print(f"what can be done: {program()} doctor {name}")
 
 
 def _show_divergence(

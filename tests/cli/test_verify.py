@@ -24,7 +24,7 @@ def test_verify_proves_an_untouched_history(driven, lepton, lepton_json):
         ("update tags set value = 'ga' where key = 'lepton.proposer'", "tag lepton.proposer"),
         (
             "update runs set lifecycle_stage = 'deleted' where name = 'gen00-01'",
-            "deleted or stripped",
+            "its run is deleted",
         ),
     ],
 )
@@ -53,7 +53,7 @@ def test_verify_names_a_seal_that_was_taken_out(driven, lepton):
         store.execute("delete from params where key like 'seal/00000001/%'")
     code, shown = lepton("verify", "demo")
     assert code == 5
-    assert "the seal of generation 1 is missing" in shown
+    assert "the seal of generation 1 of sweep 'demo' is missing" in shown
 
 
 def test_verify_tells_a_search_that_changed_from_a_history_that_was_altered(

@@ -168,7 +168,7 @@ def test_a_setting_of_a_newer_version_is_refused_in_words():
     newer = replace(
         DECLARED, portfolio=Portfolio(proposers=("ga",), settings={"ga": {"magic": 1.0}})
     )
-    with pytest.raises(RecordError, match=r"sets magic of ga, which this Lepton .*Upgrade"):
+    with pytest.raises(RecordError, match=r"sets magic of ga to 1.0, which this Lepton .*Upgrade"):
         replay(sweep_events(newer, []))
 
 

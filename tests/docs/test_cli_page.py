@@ -17,6 +17,7 @@ from lepton_core.proposers.sobol import Sobol
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 MAPS = ("params", "proposers", "shares", "versions")  # of names that are not ours
+NULLABLE = ("best", "alterations", "divergence", "findings", "repaired")  # or empty, at times
 ALTERED, DIVERGED = 5, 6
 
 
@@ -45,7 +46,7 @@ def keys(content: dict, prefix: str = "") -> set[str]:
             found |= keys(value[0], f"{path}[].")
     # The page lists an object's keys; the object itself only where it may be null.
     inner = {path.rpartition(".")[0].removesuffix("[]") for path in found}
-    return found - (inner - {f"{prefix}{name}" for name in ("best", "alterations", "divergence")})
+    return found - (inner - {f"{prefix}{name}" for name in NULLABLE})
 
 
 @pytest.fixture
@@ -101,6 +102,8 @@ def test_the_keys_of_commands_on_sweeps(sweep_folder, told, store, monkeypatch, 
     assert told("status", "demo") == (0, documented("status"))
     assert told("best", "demo") == (0, documented("best"))
     assert told("cancel", "demo") == (0, documented("cancel"))
+    assert told("export", "demo", "-o", "demo.jsonl") == (0, documented("export"))
+    assert told("import", "demo.jsonl", "--as", "copy") == (0, documented("import"))
     assert told("list") == (0, documented("list"))
     main(["list", "--json"])
     assert keys(json.loads(capsys.readouterr().out)["sweeps"][0]) == documented("status")
@@ -119,13 +122,18 @@ def test_the_keys_of_commands_on_sweeps(sweep_folder, told, store, monkeypatch, 
         DIVERGED,
         {k for k in parts if k.startswith("divergence.")},
     )
-    trial = store.client.search_runs([store.experiment_id], "tags.`lepton.slot` = '0'")[0]
+    its_first = "tags.`lepton.slot` = '0' and tags.`lepton.sweep` = 'demo'"
+    trial = store.client.search_runs([store.experiment_id], its_first)[0]
     store.client.plain.set_tag(trial.info.run_id, "lepton.seed", "1")
     code, altered = told("verify", "demo")
     assert (code, {k for k in altered if k.startswith("alterations[")}) == (
         ALTERED,
         {k for k in parts if k.startswith("alterations[")},
     )
+    repaired = {k for k in documented("doctor") if k.startswith("repaired[")}
+    assert told("doctor", "demo") == (ALTERED, documented("doctor") - repaired)
+    findings = {k for k in documented("doctor") if k.startswith("findings[")}
+    assert told("doctor", "demo", "--repair") == (0, documented("doctor") - findings)
 
 
 def test_the_keys_of_the_ui_of_a_server(told, monkeypatch):

@@ -13,8 +13,12 @@ from pathlib import Path
 
 import pytest
 from aftermath import assert_as_if_nothing_had_happened
-from histories import counted, of_kind, trials
+from damages import sql
+from histories import assert_sound, counted, full_list, of_kind, trials
 
+from lepton_tasks.audit import audit
+from lepton_tasks.export import export_sweep
+from lepton_tasks.sweep_record import open_record
 from lepton_tasks.write_points import POINTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "crashes.md"
@@ -26,9 +30,16 @@ KILLED = -signal.SIGKILL
 MIDST = {name: 6 for name in POINTS if name.startswith("trial.")}
 MIDST |= {"seal.part": 2, "seal.header": 2, "seal.curves": 2, "driver.heartbeat": 2}
 MIDST |= {"trial.killed_reason": 1, "trial.killed_status": 1, "trial.restored": 1}
+DOCTORING = [name for name in POINTS if name.startswith("doctor.")]
+IMPORTING = [name for name in POINTS if name.startswith("import.")]
+ELSEWHERE = ("cancel", *DOCTORING, *IMPORTING)  # what no driver writes
 BY_A_SECOND_DRIVER = ("trial.killed_reason", "trial.killed_status")
 BY_WORKERS = ("trial.output", "trial.restored")  # what only a trial in a worker brings about
 
+LOST_SEAL_AND_EDITED_TAG = (
+    "delete from params where key like 'seal/00000001/%'",
+    "update tags set value = 'me' where key = 'lepton.number' and value = '1'",
+)
 PRINTS_AND_DELETES_ITS_RUN = """
     print("said by", trial.number)
     if trial.number == 5:
@@ -120,7 +131,7 @@ def killed_and_resumed(folder, drivers, undisturbed, point, when, **request):
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("point", [name for name in POINTS if name != "cancel"])
+@pytest.mark.parametrize("point", [name for name in POINTS if name not in ELSEWHERE])
 def test_killed_at_each_write_point_and_resumed(
     sweep_folder, undisturbed, drivers, table, point, when
 ):
@@ -163,6 +174,50 @@ def test_a_request_to_cancel_is_heard_or_was_not_made(
     best = drivers.run(sweep_folder.path, sweep_folder.mark, in_process=True).ending()["best"]
     assert_as_if_nothing_had_happened(sweep_folder, undisturbed, best, workers=1)
     table("cancel", when, 0)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("point", DOCTORING)
+def test_a_doctor_killed_at_its_own_points_is_asked_again(
+    sweep_folder, undisturbed, drivers, table, point, when
+):
+    """A lost seal opens generation 1 again: the four trials after it are evaluated anew by that."""
+    sweep_folder.write(workers=1)
+    drivers.run(sweep_folder.path, sweep_folder.mark, in_process=True)
+    sql(*LOST_SEAL_AND_EDITED_TAG)
+    request = {"race": "doctor", "arguments": {"name": "demo"}}
+    killed = drivers.start(sweep_folder.path, kill_at=[point, when, 1], **request)
+    assert killed.wait() == KILLED, killed.said()
+    assert f"signalled {when} {point}" in killed.said()
+    drivers.run(sweep_folder.path, **request)
+    best = drivers.run(sweep_folder.path, sweep_folder.mark, in_process=True).ending()["best"]
+    assert_as_if_nothing_had_happened(sweep_folder, undisturbed, best, workers=1)
+    assert audit(open_record("demo")) == []
+    killed_runs = [run for run in trials(sweep_folder.path) if run.status == "KILLED"]
+    table(point, when, max(0, len(killed_runs) - 4))
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("point", IMPORTING)
+def test_an_import_killed_at_its_own_points_goes_on_with_the_same_file(
+    sweep_folder, another_folder, drivers, table, tmp_path, monkeypatch, point, when
+):
+    drivers.run(sweep_folder.path, in_process=True)
+    file = tmp_path / "demo.jsonl"
+    with file.open("wb") as stream:
+        export_sweep(open_record("demo"), stream)
+    request = {"import_file": str(file)}
+    killed = drivers.start(another_folder.path, kill_at=[point, when, 1], **request)
+    assert killed.wait() == KILLED, killed.said()
+    assert f"signalled {when} {point}" in killed.said()
+    drivers.run(another_folder.path, **request)
+    assert full_list(another_folder.path) == full_list(sweep_folder.path)
+    assert_sound(another_folder.path)
+    monkeypatch.chdir(another_folder.path)
+    assert audit(open_record("demo")) == []
+    again = len(trials(another_folder.path)) - len(trials(sweep_folder.path))
+    assert again == 0
+    table(point, when, again)
 
 
 @pytest.mark.parametrize("point", WORKER_POINTS)

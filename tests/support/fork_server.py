@@ -29,6 +29,7 @@ from lepton_core.events import Proposal, TrialRecord
 from lepton_core.fold import SweepState
 from lepton_flows import driver, loop
 from lepton_flows.observer import Driving, Observer
+from lepton_tasks.import_sweep import import_sweep
 from lepton_tasks.in_process import InProcessEvaluator
 from lepton_tasks.ledger import MlflowLedger
 from lepton_tasks.objective import load
@@ -106,8 +107,21 @@ def drive(request: dict[str, Any]) -> int:
     return 128 + ending.signal if ending.signal else 0
 
 
-def signal_before_write(number: int, what: str) -> None:
+def import_file(path: str) -> int:
+    """The life of a process that imports a sweep; returns its exit code."""
+    try:
+        imported = import_sweep(Path(path), say=lambda text: print("say", text, flush=True))
+    except LeptonError as error:
+        print("error", type(error).__name__, error, flush=True)
+        return error.exit_code
+    print("ending", json.dumps(imported.ending), flush=True)
+    return 0
+
+
+def signal_before_write(number: int, what: str, start: str = "") -> None:
     """Send this process's group a signal before its `number`-th write statement.
+
+    With a start, only the statements that begin so are counted.
 
     A stop waits for the first statement of a transaction: in the middle of one this process would
     hold SQLite's lock for as long as it sleeps, and nobody could take over.
@@ -118,7 +132,7 @@ def signal_before_write(number: int, what: str) -> None:
     def count(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if not statement.lstrip().upper().startswith(WRITES):
             return
-        seen[0] += 1
+        seen[0] += statement.startswith(start)
         due = seen[0] == number or (seen[0] > number and what == "SIGSTOP")
         if due and not (writing and what == "SIGSTOP"):
             print("signalled before", statement.splitlines()[0][:60], flush=True)
@@ -175,6 +189,8 @@ def child(request: dict[str, Any]) -> None:
         if "race" in request:
             RACERS[request["race"]](**request["arguments"])
             code = 0
+        elif "import_file" in request:
+            code = import_file(request["import_file"])
         else:
             code = drive(request)
     except KeyboardInterrupt:

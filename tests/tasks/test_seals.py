@@ -181,3 +181,19 @@ def test_a_seal_rewritten_with_a_fitting_hash_breaks_the_chain_after_it():
 def test_a_seal_of_another_sweep_does_not_fit():
     with pytest.raises(RecordError, match=seal_key(0, 1)):
         list(seals(history(1), DECLARATION, digest("another declaration")))
+
+
+def test_a_generation_of_ten_thousand_trials_with_many_params_reads_back():
+    """Five million characters: far more than any other record has."""
+    space = Space({f"parameter{n}": Float(0, 1) for n in range(20)})
+    declaration = replace(DECLARATION, space=space, generation=10_000)
+    state = replay([SweepDeclared(declaration=declaration)])
+    trials = tuple(TrialRecord(proposal=p, value=1.0, duration_s=0.1) for p in plan(state, 10_000))
+    event = GenerationSealed(generation=0, trials=trials, driven_s=1.0)
+    runs = {slot: f"run{slot}" for slot in range(10_000)}
+    parts, header, _ = seal_texts(event, declaration, runs, epoch=1, previous=START)
+    assert sum(map(len, parts)) > 4_000_000
+    key = seal_key(0, 1)
+    written = {key: header} | {f"{key}/{n:04d}": part for n, part in enumerate(parts)}
+    (found,) = seals(claim(1, 0) | written, declaration, START)
+    assert found.event == event

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import math
-import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -160,13 +159,50 @@ def test_what_is_not_plain_yaml_is_refused_with_its_line(tmp_path, text, said):
     assert refusal(tmp_path, text).startswith(said) or said in refusal(tmp_path, text)
 
 
-def test_a_file_nested_deeper_than_python_calls_is_refused(tmp_path):
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(len(inspect.stack()) + 200)
-    try:
-        assert "not YAML" in refusal(tmp_path, "a: " + "[" * 300)
-    finally:
-        sys.setrecursionlimit(limit)
+DEEP = {
+    "lists": "a: " + "[" * 300_000,
+    "mappings": "{a: " * 200_000,
+    "dashes": "- " * 400_000,
+    "keys": "? " * 400_000,
+    "blocks": "".join(" " * depth + "a:\n" for depth in range(1300)),
+}
+MANY = {
+    "a list": "a: [" + "x," * 450_000 + "]",
+    "lines": "- x\n" * 240_000,
+    "keys": "".join(f"k{i}: 1\n" for i in range(90_000)),
+    "aliases": "a: &a 1\nb: [" + "*a," * 300_000 + "]",
+}
+
+
+@pytest.mark.parametrize("kind", DEEP)
+def test_a_file_nested_deeper_than_python_calls_is_refused_soon(tmp_path, kind):
+    started = time.monotonic()
+    assert "nested at most 50 deep" in refusal(tmp_path, DEEP[kind])
+    assert time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize("kind", MANY)
+def test_a_file_of_too_many_values_is_refused_soon(tmp_path, kind):
+    started = time.monotonic()
+    assert "at most 100000 values" in refusal(tmp_path, MANY[kind])
+    assert time.monotonic() - started < 30
+
+
+def test_an_anchor_may_be_named_again(tmp_path):
+    assert content(tmp_path, "a: &x 1\nb: &x 2\nc: *x\n") == {"a": 1, "b": 2, "c": 2}
+
+
+@pytest.mark.parametrize("file", ["/dev/zero", "/dev/full"])
+def test_a_device_that_never_ends_is_no_sweep_file(file):
+    with pytest.raises(SweepFileError, match="too large"):
+        read(Path(file))
+
+
+def test_a_path_that_is_none_is_said(tmp_path):
+    with pytest.raises(SweepFileError, match="cannot read"):
+        read(Path("a\0b.yaml"))
+    with pytest.raises(SweepFileError, match="cannot read"):
+        read(Path("x" * 5000))
 
 
 def test_a_bomb_of_aliases_is_refused_soon(tmp_path):

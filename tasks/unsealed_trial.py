@@ -1,0 +1,134 @@
+"""Runs that look like a sweep's trials and that no seal counts: orphans, open trials, strangers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from lepton_core.canonical import shown
+from lepton_core.declaration import SCHEMA, Declaration
+from lepton_tasks import records
+from lepton_tasks.attempts import read_attempt
+from lepton_tasks.findings import Finding, Repair
+from lepton_tasks.untrusted import whole_number
+
+ALTERED = "orphaned: its record was altered before its generation was sealed"
+STRANGER = "orphaned: no driver of this sweep made it, or none that counts"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How far a sweep is, to tell what an unsealed run can be.
+
+    Attributes:
+        sealed: How many generations are sealed; the number of the open one.
+        head: The hash of the last seal.
+        epochs: How many drivers claimed the sweep.
+        entitled: The epoch that may seal the open generation.
+    """
+
+    sealed: int
+    head: str
+    epochs: int
+    entitled: int
+
+
+def newer(run: Any) -> int | None:
+    """The schema that a run says it is of, if that is later than ours."""
+    schema = whole_number(run.data.tags.get(records.SCHEMA_TAG))
+    return schema if schema is not None and schema > SCHEMA else None
+
+
+def unsealed_findings(run: Any, declaration: Declaration, at: Standing) -> Iterator[Finding]:
+    """What is wrong with a run that no seal counts; nothing, if it is KILLED as it should be."""
+    tags, run_id, status = run.data.tags, run.info.run_id, run.info.status
+    if status == "KILLED":
+        return
+    if (schema := newer(run)) is not None:
+        yield Finding(
+            what=f"run {run_id}",
+            found=f"of schema {schema}",
+            recorded=f"up to {SCHEMA}, which this Lepton reads",
+            run_id=run_id,
+            meaning="open",
+            remedy="upgrade Lepton; if the run is none of this sweep's: "
+            f"mlflow runs delete --run-id {run_id}",
+        )
+        return
+    generation = whole_number(tags.get(records.GENERATION))
+    if generation is None or read_attempt(run, declaration) is None:
+        found = f"{status}, with the sweep's tags but no place in it"
+        yield _stranger(run_id, f"run {run_id}", found)
+    elif generation < at.sealed:
+        found = f"{status} beside the attempt that counts"
+        yield _stranger(run_id, f"run {run_id} of generation {generation}", found)
+    elif not 1 <= (whole_number(tags.get(records.EPOCH)) or 0) <= at.epochs:
+        found = f"{status}, by epoch {shown(tags.get(records.EPOCH))}"
+        yield _stranger(run_id, f"run {run_id} of generation {generation}", found)
+    elif generation == at.sealed and tags.get(records.BASE) == at.head:
+        yield from _open_trial(run, declaration)
+
+
+def shows_lost_seal(run: Any, at: Standing) -> bool:
+    """Whether a run was proposed from a seal that is not there any more.
+
+    One of a driver that had lost its lease may be from a seal that never counted; that shows
+    nothing.
+    """
+    generation = whole_number(run.data.tags.get(records.GENERATION)) or 0
+    epoch = whole_number(run.data.tags.get(records.EPOCH)) or 0
+    return (
+        run.info.status != "KILLED"
+        and generation > at.sealed
+        and at.entitled <= epoch <= at.epochs
+        and newer(run) is None
+    )
+
+
+def _stranger(run_id: str, what: str, found: str) -> Finding:
+    return Finding(
+        what=what,
+        found=found,
+        recorded="KILLED",
+        run_id=run_id,
+        meaning="harmless",
+        repairs=[Repair(action="mark killed", target=run_id, value=STRANGER)],
+    )
+
+
+def _open_trial(run: Any, declaration: Declaration) -> Iterator[Finding]:
+    """What is wrong with a finished attempt of the open generation: it contradicts itself."""
+    attempt = read_attempt(run, declaration)
+    if attempt is None:
+        return
+    tags, run_id, name = run.data.tags, run.info.run_id, declaration.metric
+    wrong: list[tuple[str, str, str]] = []
+    if attempt.proposal is None:
+        found = "torn, or its digest does not fit"
+        wrong.append((f"tag {records.PROPOSAL}", found, "a proposal of this slot"))
+    elif records.RESULT in tags:
+        strings = declaration.space.to_strings(attempt.proposal.params)
+        wrong += [
+            (f"param {key}", shown(run.data.params.get(key)), f"{text!r} in its proposal")
+            for key, text in strings.items()
+            if run.data.params.get(key) != text
+        ]
+        if attempt.result is None and records.KILLED not in tags:
+            wrong.append((f"tag {records.RESULT}", "unreadable", "the driver's result"))
+        elif attempt.result is not None and attempt.result.value is not None:
+            found, told = run.data.metrics.get(name), attempt.result.value
+            if found != told:
+                wrong.append((f"metric {name}", repr(found), f"{told!r} in its result"))
+    number = attempt.proposal.number if attempt.proposal else None
+    for what, found, recorded in wrong:
+        yield Finding(
+            trial=number,
+            what=what if number is not None else f"{what} of run {run_id}",
+            found=str(found),
+            recorded=recorded,
+            run_id=run_id,
+            meaning="open",
+            remedy="marked KILLED, its slot is evaluated again with the same params and seed",
+            repairs=[Repair(action="mark killed", target=run_id, value=ALTERED)],
+        )

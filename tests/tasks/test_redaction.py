@@ -1,0 +1,75 @@
+"""Secrets are kept out of whatever is shown."""
+
+from __future__ import annotations
+
+import doctest
+import time
+
+import pytest
+
+from lepton_tasks import artifact_place, redaction
+from lepton_tasks.redaction import redacted, without_secrets
+
+SECRET = "hunter2s3cret"
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("http://host:5000", "http://host:5000"),
+        (f"http://me:{SECRET}@host:5000/path", "http://me:***@host:5000/path"),
+        (f"http://{SECRET}@host", "http://***@host"),
+        (f"http://:{SECRET}@host", "http://:***@host"),
+        (f"https://me:pa@ss/{SECRET}?#@host", "https://me:***@host"),
+        (f"postgresql://host/db?user=me&password={SECRET}", "postgresql://host/db?***"),
+        (f"postgresql://host/db?user=me@corp&password={SECRET}", "postgresql://***@corp?***"),
+        (
+            f"postgresql+psycopg2://me:{SECRET}@/db?host=/var/run",
+            "postgresql+psycopg2://me:***@/db?***",
+        ),
+        ("sqlite:////home/me/mlflow.db", "sqlite:////home/me/mlflow.db"),
+        ("databricks", "databricks"),
+    ],
+)
+def test_a_uri_is_shown_without_its_secrets(uri, shown):
+    assert without_secrets(uri) == shown
+    assert SECRET not in redacted(f"cannot open '{uri}': refused")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MLFLOW_TRACKING_PASSWORD", SECRET),
+        ("MLFLOW_TRACKING_TOKEN", SECRET),
+        ("MLFLOW_TRACKING_URI", f"http://me:{SECRET}@host"),
+        ("MLFLOW_TRACKING_URI", f"http://host?token={SECRET}"),
+        ("AWS_SECRET_ACCESS_KEY", SECRET),
+        ("PREFECT_API_KEY", SECRET),
+        ("PREFECT_SERVER_DATABASE_CONNECTION_URL", f"postgresql+asyncpg://p:{SECRET}@db/prefect"),
+    ],
+)
+def test_a_secret_of_the_environment_is_masked_wherever_it_stands(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    assert redacted(f"login failed for me ({SECRET})") == "login failed for me (***)"
+
+
+def test_a_password_is_masked_as_it_is_meant_too(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:p%40ss%2Fword@db/mlflow")
+    assert redacted("FATAL: p@ss/word or p%40ss%2Fword") == "FATAL: *** or ***"
+
+
+def test_what_is_no_secret_stays_readable(monkeypatch):
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
+    monkeypatch.setenv("SORT_KEY", "name")
+    assert redacted("name is false") == "name is false"
+
+
+@pytest.mark.parametrize("module", [redaction, artifact_place])
+def test_the_examples_are_true(module):
+    assert doctest.testmod(module).failed == 0
+
+
+def test_a_long_text_is_read_in_no_time():
+    started = time.monotonic()
+    assert len(redacted("x" * 1_000_000 + "://")) > 1_000_000
+    assert time.monotonic() - started < 10
