@@ -13,10 +13,9 @@ from dataclasses import dataclass
 
 from lepton_core.errors import RecordError
 from lepton_tasks.records import claims, epoch_key
-from lepton_tasks.seals import entitled, seal_key
+from lepton_tasks.seals import HEADER, entitled, seal_key
 
 _OF_AN_EPOCH = re.compile(r"(?:epoch|settings|released|reopened|seal/[0-9]{8})/([0-9]{6})")
-HEADER = re.compile(r"seal/([0-9]{8})/([0-9]{6})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ from lepton_core.errors import RecordError
 from lepton_tasks import by_hand, records
 from lepton_tasks.attempts import find_runs
 from lepton_tasks.findings import Finding, Repair
-from lepton_tasks.gaps import HEADER, Gap, gap
+from lepton_tasks.gaps import Gap, gap
 from lepton_tasks.host import Process
 from lepton_tasks.lookup import run_or_none
 from lepton_tasks.records import Claim, claims
 from lepton_tasks.register import Entry
-from lepton_tasks.seals import Seal, entitled, seal_key, seals
+from lepton_tasks.seals import HEADER, Seal, entitled, seal_key, seals
 from lepton_tasks.store import Store
 from lepton_tasks.sweep_record import PARENTS
 from lepton_tasks.untrusted import read_object

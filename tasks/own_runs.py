@@ -12,6 +12,7 @@ from lepton_tasks.attempts import find_runs
 from lepton_tasks.findings import Finding, Repair
 from lepton_tasks.lease import is_driven
 from lepton_tasks.lookup import is_deleted, run_or_none
+from lepton_tasks.seals import uncounted
 from lepton_tasks.sweep_record import IMPORTED, ORIGIN, PARENT, SETTINGS, SweepRecord
 
 RUNNING, FINISHED = "RUNNING", "FINISHED"
@@ -199,11 +200,12 @@ def _curve(record: SweepRecord, run: Any) -> Iterator[Finding]:
         ),
         default=0,
     )
-    if reached > trials:
+    overrun = _is_overrun(record)
+    if reached > trials and not overrun:
         yield lost_seal(record, f"the parent run's curves reach {reached} trials", parent)
     elif run.info.status == FINISHED and _left_short(record, trials):
         yield lost_seal(record, f"its parent run is FINISHED at {trials} trials", parent)
-    elif shown_best is not None and shown_best not in values:
+    elif shown_best is not None and shown_best not in values and not overrun:
         direction = record.declaration.direction
         best = min(values, key=lambda value: to_loss(value, direction), default=None)
         yield Finding(
@@ -216,6 +218,16 @@ def _curve(record: SweepRecord, run: Any) -> Iterator[Finding]:
             if best is None
             else [Repair(action="log metric", target=parent, key=name, value=best)],
         )
+
+
+def _is_overrun(record: SweepRecord) -> bool:
+    """Whether a driver that had lost its lease showed the open generation in the curves too.
+
+    It may have sealed that generation, which does not count. Of more than one it would have been
+    told by its heartbeat; seals of several that do not count were superseded by a later hand.
+    """
+    beyond = {generation for generation, _ in uncounted(record.params, record.seals)}
+    return {g for g in beyond if g >= len(record.seals)} == {len(record.seals)}
 
 
 def _left_short(record: SweepRecord, trials: int) -> bool:

@@ -1,15 +1,22 @@
-"""Runs that look like a sweep's trials and that no seal counts: orphans, open trials, strangers."""
+"""Runs that look like a sweep's trials and that no seal counts: orphans, open trials, strangers.
+
+A run names the seal that its proposal was made from: its base. The open generation's trials stand
+on the last seal. One that stands on a seal which is not there shows that a seal was lost, if it is
+whole and its driver is the one that was entitled to write that seal. A driver that had lost its
+lease may have gone on from a seal of its own that never counted: its runs are left-overs. All
+others are a stranger's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lepton_core.canonical import shown
 from lepton_core.declaration import SCHEMA, Declaration
 from lepton_tasks import records
-from lepton_tasks.attempts import read_attempt
+from lepton_tasks.attempts import UNFINISHED, read_attempt
 from lepton_tasks.findings import Finding, Repair
 from lepton_tasks.untrusted import whole_number
 
@@ -23,15 +30,20 @@ class Standing:
 
     Attributes:
         sealed: How many generations are sealed; the number of the open one.
-        head: The hash of the last seal.
+        bases: What proposals can have been made from: the declaration's digest, and each seal's
+            hash; the last is that of the open generation.
+        uncounted: The hashes of seals that do not count.
         epochs: How many drivers claimed the sweep.
         entitled: The epoch that may seal the open generation.
+        parent: The sweep's parent run.
     """
 
     sealed: int
-    head: str
+    bases: Sequence[str]
+    uncounted: frozenset[str]
     epochs: int
     entitled: int
+    parent: str | None
 
 
 def newer(run: Any) -> int | None:
@@ -57,32 +69,50 @@ def unsealed_findings(run: Any, declaration: Declaration, at: Standing) -> Itera
         )
         return
     generation = whole_number(tags.get(records.GENERATION))
+    epoch = whole_number(tags.get(records.EPOCH)) or 0
     if generation is None or read_attempt(run, declaration) is None:
         found = f"{status}, with the sweep's tags but no place in it"
         yield _stranger(run_id, f"run {run_id}", found)
-    elif generation < at.sealed:
-        found = f"{status} beside the attempt that counts"
-        yield _stranger(run_id, f"run {run_id} of generation {generation}", found)
-    elif not 1 <= (whole_number(tags.get(records.EPOCH)) or 0) <= at.epochs:
+        return
+    what = f"run {run_id} of generation {generation}"
+    if not 1 <= epoch <= at.epochs:
         found = f"{status}, by epoch {shown(tags.get(records.EPOCH))}"
-        yield _stranger(run_id, f"run {run_id} of generation {generation}", found)
-    elif generation == at.sealed and tags.get(records.BASE) == at.head:
+        yield _stranger(run_id, what, found)
+    elif generation == at.sealed and tags.get(records.BASE) == at.bases[-1]:
         yield from _open_trial(run, declaration)
+    elif status in UNFINISHED and records.RESULT not in tags:
+        return  # made twice by a store, or left by a crash: whoever drives next ends it
+    elif generation < at.sealed:
+        yield _stranger(run_id, what, f"{status} beside the attempt that counts")
+    elif not is_left_over(run, at):
+        yield _stranger(run_id, what, f"{status}, proposed from no seal of this sweep")
 
 
-def shows_lost_seal(run: Any, at: Standing) -> bool:
+def is_left_over(run: Any, at: Standing) -> bool:
+    """Whether a driver that had lost its lease made a run, from a seal that does not count."""
+    epoch = whole_number(run.data.tags.get(records.EPOCH)) or 0
+    return 1 <= epoch < at.entitled and run.data.tags.get(records.BASE) in at.uncounted
+
+
+def shows_lost_seal(run: Any, declaration: Declaration, at: Standing) -> bool:
     """Whether a run was proposed from a seal that is not there any more.
 
-    One of a driver that had lost its lease may be from a seal that never counted; that shows
-    nothing.
+    A run that somebody copied, or made up, shows nothing: a lost seal's hash is none of those that
+    are there, and the proposal that was made from it is whole.
     """
-    generation = whole_number(run.data.tags.get(records.GENERATION)) or 0
-    epoch = whole_number(run.data.tags.get(records.EPOCH)) or 0
+    tags = run.data.tags
+    generation = whole_number(tags.get(records.GENERATION)) or 0
+    epoch = whole_number(tags.get(records.EPOCH)) or 0
+    if run.info.status == "KILLED" or newer(run) is not None:
+        return False
+    attempt = read_attempt(run, declaration)
     return (
-        run.info.status != "KILLED"
+        attempt is not None
+        and attempt.proposal is not None
         and generation > at.sealed
         and at.entitled <= epoch <= at.epochs
-        and newer(run) is None
+        and attempt.base not in at.uncounted.union(at.bases)
+        and tags.get(records.PARENT_RUN) == at.parent
     )
 
 

@@ -164,6 +164,22 @@ EDITED = {
         ],
         "run bad of generation 3",
     ),
+    "a stranger is in the open generation": (
+        [
+            new_run("bad"),
+            f"insert into tags select key, value, 'bad' from tags where run_uuid = {TRIAL}",
+            "update tags set value = '3' where key = 'lepton.generation' and run_uuid = 'bad'",
+        ],
+        "run bad of generation 3",
+    ),
+    "a stranger is of a generation to come": (
+        [
+            new_run("bad"),
+            f"insert into tags select key, value, 'bad' from tags where run_uuid = {TRIAL}",
+            "update tags set value = '7' where key = 'lepton.generation' and run_uuid = 'bad'",
+        ],
+        "run bad of generation 7",
+    ),
     "the parent run's tag was removed": (
         [f"delete from tags where key = 'lepton.ledger' and run_uuid = {PARENT}"],
         "tag lepton.ledger of the parent run",

@@ -161,3 +161,48 @@ def test_what_a_driver_that_lost_its_lease_sealed_shows_nothing(take_wheel):
     found = [finding.what for finding in audit(open_record("demo"))]
     assert all("beside" in f.found for f in audit(open_record("demo"))), found
     assert len(found) == 4  # the slots that both evaluated: the driver that woke up marks its own
+
+
+def test_what_was_being_written_at_the_first_look_is_no_alteration(take_wheel, store, monkeypatch):
+    ledger = take_wheel()
+    _, run_id = do_slot(ledger, plan(replay(ledger.record.events), 4)[0], 0.5)
+    whole = "update latest_metrics set is_nan = {} where key = 'loss' and run_uuid = ?"
+    edit(store, whole.format(1), run_id)
+    record = open_record("demo")
+    assert [finding.what for finding in audit(record)] == ["metric loss"]
+
+    look_again = record.refresh
+
+    def refresh():
+        edit(store, whole.format(0), run_id)
+        look_again()
+
+    monkeypatch.setattr(record, "refresh", refresh)
+    assert audit(record) == []
+
+
+def test_a_run_made_twice_by_the_store_is_no_alteration(take_wheel, store):
+    ledger = take_wheel()
+    before = replay(ledger.record.events)
+    run_id = ledger.begin(plan(before, 4)[0], 0)
+    seal(ledger, before)
+    assert (audit(open_record("demo")), notes(open_record("demo"))) == ([], [])
+    ledger.lease.release()
+    assert audit(open_record("demo")) == []
+    assert [note.run_id for note in notes(open_record("demo"))] == [run_id, ledger.parent]
+    heal("demo")
+    assert notes(open_record("demo")) == []
+
+
+def test_what_a_driver_finished_after_it_lost_its_lease_is_a_note(take_wheel, store):
+    slow = take_wheel()
+    before = replay(slow.record.events)
+    fast = take_wheel()
+    _, run_id = do_slot(slow, plan(seal(slow, before), 4)[0])
+    assert (audit(open_record("demo")), notes(open_record("demo"))) == ([], [])
+    fast.lease.release()
+    assert audit(open_record("demo")) == []
+    assert run_id in [note.run_id for note in notes(open_record("demo"))]
+    heal("demo")
+    assert notes(open_record("demo")) == []
+    assert store.client.get_run(run_id).info.status == "KILLED"
