@@ -99,6 +99,12 @@ def trial_condition(name: str, generation: int | None = None) -> str:
     return condition
 
 
+def find_parents(client: StoreClient, experiment_id: str, ledger: str) -> Iterator[Any]:
+    """The runs that say they are the parent run of the sweep with that ledger run."""
+    condition = f"tags.`{records.KIND}` = 'sweep' and tags.`{records.LEDGER}` = '{ledger}'"
+    return find_runs(client, experiment_id, condition)
+
+
 def read_attempt(run: Any, declaration: Declaration) -> Attempt | None:
     """A trial's run as an attempt, or None for a foreign run that only looks like one.
 

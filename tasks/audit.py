@@ -9,7 +9,13 @@ from lepton_tasks.attempts import UNFINISHED, find_runs, trial_condition
 from lepton_tasks.findings import Finding, Repair
 from lepton_tasks.lease import is_driven
 from lepton_tasks.lookup import is_deleted, run_or_none
-from lepton_tasks.own_runs import ledger_findings, lost_seal, parent_findings, trials_experiment
+from lepton_tasks.own_runs import (
+    emptied,
+    ledger_findings,
+    lost_seal,
+    parent_findings,
+    trials_experiment,
+)
 from lepton_tasks.records import KILLED, KIND, PARENT_RUN, RESULT, SWEEP, claims
 from lepton_tasks.register_check import register_findings
 from lepton_tasks.sealed_trial import SealedTrial, differences
@@ -43,6 +49,8 @@ def audit(record: SweepRecord) -> list[Finding]:
 
 
 def _differences(record: SweepRecord) -> list[Finding]:
+    if record.is_emptied:
+        return [*register_findings(record.store), emptied(record)]
     own = [
         *register_findings(record.store),
         *ledger_findings(record),
@@ -142,6 +150,8 @@ def _absent(record: SweepRecord, sealed: SealedTrial, experiment: str) -> Iterat
 
 def notes(record: SweepRecord) -> list[Finding]:
     """What is no alteration but worth a word: strangers' runs, and what a crash left behind."""
+    if record.is_emptied:
+        return []
     return [
         *_foreign(record),
         *_left_running(record),

@@ -56,8 +56,8 @@ def check_whole(name: str, params: Mapping[str, str], sealed: int) -> None:
     if found is not None:
         raise RecordError(
             f"{found.what} of sweep {name!r} is missing, though {found.known_by}: the record "
-            f"{found.key} of the ledger run was taken out; 'lepton doctor {name}' says what can "
-            "be done",
+            f"{found.key} of the ledger run was taken out, or a claim was edited; "
+            f"'lepton doctor {name}' says what can be done",
             key=found.key,
             name=name,
         )

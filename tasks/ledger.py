@@ -29,6 +29,7 @@ from lepton_tasks.artifact_place import own_place
 from lepton_tasks.attempts import (
     UNFINISHED,
     OpenSlot,
+    find_parents,
     find_runs,
     open_slots,
     read_attempts,
@@ -96,14 +97,9 @@ class MlflowLedger:
     def _make_parent(self, settings: Settings) -> str:
         name = self.declaration.name
         ledger = self.record.entry.ledger
-        orphan = next(  # made by a driver that died before it could say so
-            find_runs(
-                self.client,
-                self.record.store.experiment_id,
-                f"tags.`{records.KIND}` = 'sweep' and tags.`{records.LEDGER}` = '{ledger}'",
-            ),
-            None,
-        )
+        # One made by a driver that died before it could say so.
+        parents = find_parents(self.client, self.record.store.experiment_id, ledger)
+        orphan = next(parents, None)
         if orphan is None:
             tags = {
                 records.KIND: "sweep",

@@ -15,7 +15,7 @@ from lepton_core.canonical import canonical_json
 from lepton_core.errors import RecordError
 from lepton_core.version import __version__
 from lepton_tasks import records, register
-from lepton_tasks.attempts import find_runs
+from lepton_tasks.attempts import find_parents
 from lepton_tasks.findings import Finding, Repair
 from lepton_tasks.own_runs import trials_experiment
 from lepton_tasks.register import EXPERIMENT, PREFIX, REGISTER
@@ -97,8 +97,6 @@ def _mend_experiment(shop: Workshop, repair: Repair) -> str:
 
 
 def _mend_run(client: StoreClient, repair: Repair) -> None:
-    from mlflow.entities import Metric  # noqa: PLC0415  (costs a second)
-
     target, key, value = repair.target, repair.key, repair.value
     match repair.action:
         case "restore run":
@@ -114,12 +112,22 @@ def _mend_run(client: StoreClient, repair: Repair) -> None:
         case "log param":
             write_once(client, DOCTOR_REPAIR, target, key, str(value))
         case "log metric":
-            # At the latest step, or a curve would outrun its sweep, but after what is there.
-            points = client.get_metric_history(target, key)
-            step = max((point.step for point in points), default=0)
-            times = [point.timestamp + 1 for point in points if point.step == step]
-            now = max([time.time_ns() // 10**6, *times])
-            client.log_batch(DOCTOR_REPAIR, target, metrics=[Metric(key, float(value), now, step)])
+            client.log_batch(DOCTOR_REPAIR, target, metrics=[_latest(client, target, key, value)])
+
+
+def _latest(client: StoreClient, run_id: str, key: str, value: str | float) -> Any:
+    """A point that comes after all that are there, at the latest step: a curve must not grow.
+
+    The latest point is kept beside the curve too, and either may have been edited.
+    """
+    from mlflow.entities import Metric  # noqa: PLC0415  (costs a second)
+
+    # As a message, a run tells the times and steps that its dict of metrics leaves out.
+    kept = [m for m in client.get_run(run_id).data.to_proto().metrics if m.key == key]
+    points = [*client.get_metric_history(run_id, key), *kept]
+    step = max((int(point.step) for point in points), default=0)
+    times = [int(point.timestamp) + 1 for point in points if point.step == step]
+    return Metric(key, float(value), max([time.time_ns() // 10**6, *times]), step)
 
 
 def mark_killed(
@@ -219,8 +227,7 @@ def new_parent(store: Store, ledger: str, epoch: int) -> str:
     beside = store.experiment_id
     if entry is not None:
         beside = trials_experiment(SweepRecord(store, entry), beside)
-    condition = f"tags.`{records.KIND}` = 'sweep' and tags.`{records.LEDGER}` = '{ledger}'"
-    found = list(find_runs(store.client, beside, condition))  # by a repair that was cut off
+    found = list(find_parents(store.client, beside, ledger))  # by a repair that was cut off
     run = (
         found[0]
         if len(found) == 1

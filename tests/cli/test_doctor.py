@@ -200,6 +200,21 @@ def test_an_unreadable_claim_stops_the_sweep_until_it_is_inferred_from_the_seals
     assert go_on(lepton, edit_sweep_file) == expected
 
 
+def test_without_any_record_of_a_driver_no_run_is_judged(driven, lepton, lepton_json):
+    before = full_list(HERE)
+    sql(
+        f"delete from params where run_uuid = {LEDGER}",
+        f"update runs set lifecycle_stage = 'deleted' where run_uuid = {REGISTER}",
+    )
+    for command in (["verify", "demo"], ["run", "sweep.yaml"], ["resume", "demo"]):
+        assert lepton(*command)[0] == 5, command
+    code, answer = lepton_json("doctor", "demo", "--repair")
+    assert (code, answer["repaired"]) == (5, [])
+    assert "the records in the ledger run" in [one["what"] for one in answer["findings"]]
+    assert "backup" in answer["findings"][-1]["by_hand"]
+    assert full_list(HERE) == before
+
+
 def test_a_ledger_run_that_is_gone_needs_a_backup(driven, lepton, lepton_json):
     sql(*purge(LEDGER))
     for command in (

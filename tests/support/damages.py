@@ -53,6 +53,15 @@ EDITED = {
         [f"update latest_metrics set value = 9 where key = 'loss' and run_uuid = {TRIAL}"],
         "metric loss",
     ),
+    "a metric was put where its curve does not reach": (
+        [
+            (
+                "update latest_metrics set value = 9, step = 1000, timestamp = 99999999999999 "
+                f"where key = 'loss' and run_uuid = {TRIAL}"
+            )
+        ],
+        "metric loss",
+    ),
     "a metric was deleted": (
         [
             f"delete from latest_metrics where key = 'loss' and run_uuid = {TRIAL}",
@@ -351,10 +360,36 @@ BY_HAND = {
         "its run",
         "UPDATE runs SET experiment_id",
     ),
+    "the first run was moved": (
+        ["update runs set experiment_id = 2 where name = 'gen00-00'"],
+        "its run",
+        "UPDATE runs SET experiment_id",
+    ),
     "the parent run was moved": (
         [f"update runs set experiment_id = 2 where run_uuid = {PARENT}"],
         "the experiment of the parent run",
         "UPDATE runs SET experiment_id",
+    ),
+    "a claim's beginning was edited": (
+        [
+            (
+                "update params set value = replace(value, 'from_generation\":0', "
+                "'from_generation\":1') where key = 'epoch/000001'"
+            )
+        ],
+        "record epoch/000001",
+        "UPDATE params SET value",
+    ),
+    "a claim was added": (
+        [
+            (
+                "insert into params select 'epoch/000002', "
+                "replace(value, '\"epoch\":1', '\"epoch\":2'), run_uuid "
+                "from params where key = 'epoch/000001'"
+            )
+        ],
+        "record epoch/000002",
+        "UPDATE params SET value",
     ),
     "a driver's settings are garbage": (
         ["update params set value = '{\"budget\": 3}' where key = 'settings/000001'"],
