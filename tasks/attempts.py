@@ -59,6 +59,11 @@ class OpenSlot:
     run_id: str | None = None
 
 
+def status_of(result: TrialRecord) -> str:
+    """The status of a run with that result."""
+    return "FAILED" if result.failure else "FINISHED"
+
+
 def find_runs(
     client: StoreClient, experiment_id: str, condition: str, *, deleted: bool = False
 ) -> Iterator[Any]:

@@ -23,6 +23,7 @@ from lepton_tasks.seals import entitled, uncounted
 from lepton_tasks.sweep_record import SweepRecord
 from lepton_tasks.unsealed_trial import (
     Standing,
+    deleted_finding,
     is_left_over,
     shows_lost_seal,
     unsealed_findings,
@@ -80,6 +81,11 @@ def _trials(record: SweepRecord, *, known_lost: bool) -> Iterator[Finding]:
             yield lost_seal(record, known_by, run.info.run_id)
     for sealed in unseen.values():
         yield from _absent(record, sealed, experiment)
+    condition = trial_condition(record.entry.name, at.sealed)
+    for run in find_runs(record.store.client, experiment, condition, deleted=True):
+        deleted = deleted_finding(run, declaration, at)
+        if deleted is not None:
+            yield deleted
 
 
 def _standing(record: SweepRecord) -> Standing:
