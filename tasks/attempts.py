@@ -104,10 +104,12 @@ def trial_condition(name: str, generation: int | None = None) -> str:
     return condition
 
 
-def find_parents(client: StoreClient, experiment_id: str, ledger: str) -> Iterator[Any]:
+def find_parents(
+    client: StoreClient, experiment_id: str, ledger: str, *, deleted: bool = False
+) -> Iterator[Any]:
     """The runs that say they are the parent run of the sweep with that ledger run."""
     condition = f"tags.`{records.KIND}` = 'sweep' and tags.`{records.LEDGER}` = '{ledger}'"
-    return find_runs(client, experiment_id, condition)
+    return find_runs(client, experiment_id, condition, deleted=deleted)
 
 
 def read_attempt(run: Any, declaration: Declaration) -> Attempt | None:

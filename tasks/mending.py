@@ -28,6 +28,7 @@ from lepton_tasks.write_points import DOCTOR_REPAIR, DOCTOR_TOLD, WritePoint
 # MLflow lets nothing be told on what is deleted or not there yet.
 NOTHING_REPLACED = ("restore run", "restore experiment", "new parent")
 SHOWN = 2000  # characters of what was there, and of what is, in the tag that tells of a repair
+END_OF_TIME = 2**63 - 1  # the last time that stores can hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +127,10 @@ def _latest(client: StoreClient, run_id: str, key: str, value: str | float) -> A
     kept = [m for m in client.get_run(run_id).data.to_proto().metrics if m.key == key]
     points = [*client.get_metric_history(run_id, key), *kept]
     step = max((int(point.step) for point in points), default=0)
-    times = [int(point.timestamp) + 1 for point in points if point.step == step]
-    return Metric(key, float(value), max([time.time_ns() // 10**6, *times]), step)
+    now, latest = time.time_ns() // 10**6, [int(p.timestamp) for p in points if p.step == step]
+    if END_OF_TIME in latest:
+        step, latest = step + 1, []
+    return Metric(key, float(value), max([now, *(before + 1 for before in latest)]), step)
 
 
 def mark_killed(
@@ -147,12 +150,19 @@ def _telling(what: str, before: str, after: str) -> str:
     return canonical_json(
         {
             "what": what,
-            "from": before[:SHOWN],
-            "to": after[:SHOWN],
+            "from": _cut(before),
+            "to": _cut(after),
             "at": now(),
             "by": f"lepton doctor {__version__}",
         }
     )
+
+
+def _cut(text: str) -> str:
+    """A text that takes no more than its share of a tag, in which some characters take six."""
+    while len(canonical_json(text)) > SHOWN:
+        text = text[: min(SHOWN, len(text) - len(text) // 4)]
+    return text
 
 
 def _next_key(tags: Any) -> str:

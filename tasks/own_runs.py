@@ -146,7 +146,8 @@ def _lost_pointer(record: SweepRecord) -> Iterator[Finding]:
     if not record.seals:
         return
     ledger = record.entry.ledger
-    parents = find_parents(record.store.client, record.store.experiment_id, ledger)
+    client, beside = record.store.client, record.store.experiment_id
+    parents = find_parents(client, beside, ledger, deleted=True)
     found = [run.info.run_id for run in parents]
     one = len(found) == 1
     yield Finding(

@@ -152,7 +152,8 @@ class SweepRecord:
         if records.claims(self.params):
             return False
         store = self.store
-        parents = find_parents(store.client, store.experiment_id, self.entry.ledger)
+        ledger = self.entry.ledger
+        parents = find_parents(store.client, store.experiment_id, ledger, deleted=True)
         return self.parent is not None or next(parents, None) is not None
 
     def check_drivable(self) -> None:

@@ -8,7 +8,8 @@ import signal
 from itertools import count
 
 import pytest
-from damages import BLOCKING, BROKEN, EDITED, PARENT, purge, sql
+from damages import EDITED, PARENT, purge, sql
+from deep_damages import BLOCKING, BROKEN
 from histories import assert_sound, full_list, of_kind
 
 from lepton_tasks.audit import audit, notes
