@@ -16,14 +16,14 @@ from lepton_tasks.own_runs import (
     parent_findings,
     trials_experiment,
 )
-from lepton_tasks.records import KILLED, KIND, PARENT_RUN, RESULT, SWEEP, claims
+from lepton_tasks.records import GENERATION, KILLED, KIND, PARENT_RUN, RESULT, SWEEP, claims
 from lepton_tasks.register_check import register_findings
 from lepton_tasks.sealed_trial import SealedTrial, differences
 from lepton_tasks.seals import entitled, uncounted
 from lepton_tasks.sweep_record import SweepRecord
 from lepton_tasks.unsealed_trial import (
     Standing,
-    deleted_finding,
+    hidden_findings,
     is_left_over,
     shows_lost_seal,
     unsealed_findings,
@@ -67,6 +67,7 @@ def _trials(record: SweepRecord, *, known_lost: bool) -> Iterator[Finding]:
     if experiment is None:
         return
     unseen = {sealed.run_id: sealed for sealed in _sealed(record)}
+    counted = frozenset(unseen)
     at, declaration = _standing(record), record.declaration
     lost = known_lost or is_driven(record.params, record.tags)  # then the seals go on meanwhile
     for run in find_runs(record.store.client, experiment, trial_condition(record.entry.name)):
@@ -81,11 +82,10 @@ def _trials(record: SweepRecord, *, known_lost: bool) -> Iterator[Finding]:
             yield lost_seal(record, known_by, run.info.run_id)
     for sealed in unseen.values():
         yield from _absent(record, sealed, experiment)
-    condition = trial_condition(record.entry.name, at.sealed)
+    condition = f"tags.`{PARENT_RUN}` = '{at.parent}' and tags.`{GENERATION}` = '{at.sealed}'"
     for run in find_runs(record.store.client, experiment, condition, deleted=True):
-        deleted = deleted_finding(run, declaration, at)
-        if deleted is not None:
-            yield deleted
+        if run.info.run_id not in counted:
+            yield from hidden_findings(run, declaration, at)
 
 
 def _standing(record: SweepRecord) -> Standing:

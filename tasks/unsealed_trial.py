@@ -18,7 +18,6 @@ from lepton_core.declaration import SCHEMA, Declaration
 from lepton_tasks import records
 from lepton_tasks.attempts import UNFINISHED, Attempt, read_attempt, status_of
 from lepton_tasks.findings import Finding, Repair
-from lepton_tasks.lookup import is_deleted
 from lepton_tasks.untrusted import whole_number
 
 ALTERED = "orphaned: its record was altered before its generation was sealed"
@@ -220,21 +219,27 @@ def _shown_otherwise(run: Any, attempt: Attempt, parent: str | None) -> Iterator
         )
 
 
-def deleted_finding(run: Any, declaration: Declaration, at: Standing) -> Finding | None:
-    """The finding that a finished trial of the open generation was deleted, if this is one."""
-    if not is_deleted(run) or records.RESULT not in run.data.tags:
-        return None
-    attempt = read_attempt(run, declaration)
-    if attempt is None or attempt.result is None or attempt.base != at.bases[-1]:
-        return None
-    return Finding(
-        trial=attempt.result.proposal.number,
-        what="its run",
-        found="deleted",
-        recorded=attempt.run_id,
-        run_id=attempt.run_id,
-        meaning="open",
-        remedy="the next driver restores it; once 'mlflow gc' has taken it away, its slot is "
-        "evaluated again",
-        repairs=[Repair(action="restore run", target=attempt.run_id)],
-    )
+def hidden_findings(run: Any, declaration: Declaration, at: Standing) -> Iterator[Finding]:
+    """Why a finished trial of the open generation is not found where those of its sweep are."""
+    tags, attempt = run.data.tags, read_attempt(run, declaration)
+    if attempt is None or attempt.result is None or not _is_open(tags, at):
+        return
+    wrong = []
+    if attempt.deleted:
+        repair = Repair(action="restore run", target=attempt.run_id)
+        wrong.append(("its run", "deleted", attempt.run_id, repair))
+    for key, text in ((records.KIND, "trial"), (records.SWEEP, declaration.name)):
+        if tags.get(key) != text and not attempt.deleted:
+            repair = Repair(action="set tag", target=attempt.run_id, key=key, value=text)
+            wrong.append((f"tag {key}", shown(tags.get(key)), repr(text), repair))
+    for what, found, recorded, repair in wrong:
+        yield Finding(
+            trial=attempt.result.proposal.number,
+            what=what,
+            found=found,
+            recorded=recorded,
+            run_id=attempt.run_id,
+            meaning="open",
+            remedy="as long as its run is not found, its slot is evaluated again",
+            repairs=[repair],
+        )

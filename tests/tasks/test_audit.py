@@ -104,6 +104,8 @@ def test_an_open_trial_that_contradicts_itself_is_issued_again(take_wheel, store
 SHOWN = {
     "its run": "update runs set lifecycle_stage = 'deleted' where run_uuid = ?",
     "status": "update runs set status = 'KILLED' where run_uuid = ?",
+    "tag lepton.kind": "delete from tags where key = 'lepton.kind' and run_uuid = ?",
+    "tag lepton.sweep": "update tags set value = 'x' where key = 'lepton.sweep' and run_uuid = ?",
     "tag lepton.seed": "update tags set value = '1' where key = 'lepton.seed' and run_uuid = ?",
     "tag mlflow.parentRunId": (
         "delete from tags where key = 'mlflow.parentRunId' and run_uuid = ?"
