@@ -59,6 +59,11 @@ class OpenSlot:
     run_id: str | None = None
 
 
+def status_of(result: TrialRecord) -> str:
+    """The status of a run with that result."""
+    return "FAILED" if result.failure else "FINISHED"
+
+
 def find_runs(
     client: StoreClient, experiment_id: str, condition: str, *, deleted: bool = False
 ) -> Iterator[Any]:
@@ -97,6 +102,14 @@ def trial_condition(name: str, generation: int | None = None) -> str:
     if generation is not None:
         condition += f" and tags.`{records.GENERATION}` = '{generation}'"
     return condition
+
+
+def find_parents(
+    client: StoreClient, experiment_id: str, ledger: str, *, deleted: bool = False
+) -> Iterator[Any]:
+    """The runs that say they are the parent run of the sweep with that ledger run."""
+    condition = f"tags.`{records.KIND}` = 'sweep' and tags.`{records.LEDGER}` = '{ledger}'"
+    return find_runs(client, experiment_id, condition, deleted=deleted)
 
 
 def read_attempt(run: Any, declaration: Declaration) -> Attempt | None:

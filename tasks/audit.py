@@ -9,13 +9,25 @@ from lepton_tasks.attempts import UNFINISHED, find_runs, trial_condition
 from lepton_tasks.findings import Finding, Repair
 from lepton_tasks.lease import is_driven
 from lepton_tasks.lookup import is_deleted, run_or_none
-from lepton_tasks.own_runs import ledger_findings, lost_seal, parent_findings, trials_experiment
-from lepton_tasks.records import KILLED, KIND, PARENT_RUN, RESULT, SWEEP, claims
+from lepton_tasks.own_runs import (
+    emptied,
+    ledger_findings,
+    lost_seal,
+    parent_findings,
+    trials_experiment,
+)
+from lepton_tasks.records import GENERATION, KILLED, KIND, PARENT_RUN, RESULT, SWEEP, claims
 from lepton_tasks.register_check import register_findings
 from lepton_tasks.sealed_trial import SealedTrial, differences
-from lepton_tasks.seals import entitled
+from lepton_tasks.seals import entitled, uncounted
 from lepton_tasks.sweep_record import SweepRecord
-from lepton_tasks.unsealed_trial import Standing, shows_lost_seal, unsealed_findings
+from lepton_tasks.unsealed_trial import (
+    Standing,
+    hidden_findings,
+    is_left_over,
+    shows_lost_seal,
+    unsealed_findings,
+)
 
 LEFT = "orphaned: its driver died"
 NOBODYS = "the register names another ledger run for this sweep"
@@ -25,42 +37,67 @@ def audit(record: SweepRecord) -> list[Finding]:
     """Everything that differs between a sweep's seals and its runs, the sweep's own first.
 
     What other people's code logs beside ours (further metrics, params, tags, artifacts, runs) is
-    no alteration.
+    no alteration. What a driver is writing while we look can seem one: only what a second look
+    finds too is one.
     """
-    return [
+    before = record.params
+    found = _differences(record)
+    if found:
+        record.refresh()
+        if record.params != before or is_driven(record.params, record.tags):
+            found = [finding for finding in _differences(record) if finding in found]
+    return found
+
+
+def _differences(record: SweepRecord) -> list[Finding]:
+    if record.is_emptied:
+        return [*register_findings(record.store), emptied(record)]
+    own = [
         *register_findings(record.store),
         *ledger_findings(record),
         *parent_findings(record),
-        *_trials(record),
     ]
+    lost = any(finding.reopens is not None for finding in own)
+    return [*own, *_trials(record, known_lost=lost)]
 
 
-def _trials(record: SweepRecord) -> Iterator[Finding]:
+def _trials(record: SweepRecord, *, known_lost: bool) -> Iterator[Finding]:
     """One pass over the trials' runs, page by page, against an index of the seals."""
     experiment = _experiment(record)
     if experiment is None:
         return
     unseen = {sealed.run_id: sealed for sealed in _sealed(record)}
-    claimed, sealed_generations = claims(record.params), len(record.seals)
-    standing = Standing(
-        sealed=sealed_generations,
-        head=record.head,
-        epochs=len(claimed),
-        entitled=entitled(claimed, sealed_generations),
-    )
-    client, lost = record.store.client, False
-    for run in find_runs(client, experiment, trial_condition(record.entry.name)):
+    counted = frozenset(unseen)
+    at, declaration = _standing(record), record.declaration
+    lost = known_lost or is_driven(record.params, record.tags)  # then the seals go on meanwhile
+    for run in find_runs(record.store.client, experiment, trial_condition(record.entry.name)):
         sealed = unseen.pop(run.info.run_id, None)
         if sealed is not None:
-            yield from differences(run, sealed, record.declaration)
-        elif not shows_lost_seal(run, standing):
-            yield from unsealed_findings(run, record.declaration, standing)
-        elif not lost and not is_driven(record.params, record.tags):
+            yield from differences(run, sealed, declaration)
+        elif not shows_lost_seal(run, declaration, at):
+            yield from unsealed_findings(run, declaration, at)
+        elif not lost:
             lost = True
             known_by = f"run {run.info.run_id} was proposed from it"
             yield lost_seal(record, known_by, run.info.run_id)
     for sealed in unseen.values():
         yield from _absent(record, sealed, experiment)
+    condition = f"tags.`{PARENT_RUN}` = '{at.parent}' and tags.`{GENERATION}` = '{at.sealed}'"
+    for run in find_runs(record.store.client, experiment, condition, deleted=True):
+        if run.info.run_id not in counted:
+            yield from hidden_findings(run, declaration, at)
+
+
+def _standing(record: SweepRecord) -> Standing:
+    claimed, sealed = claims(record.params), len(record.seals)
+    return Standing(
+        sealed=sealed,
+        bases=[record.entry.digest, *(seal.hash for seal in record.seals)],
+        uncounted=frozenset(found for _, found in uncounted(record.params, record.seals)),
+        epochs=len(claimed),
+        entitled=entitled(claimed, sealed),
+        parent=record.parent,
+    )
 
 
 def _experiment(record: SweepRecord) -> str | None:
@@ -119,7 +156,14 @@ def _absent(record: SweepRecord, sealed: SealedTrial, experiment: str) -> Iterat
 
 def notes(record: SweepRecord) -> list[Finding]:
     """What is no alteration but worth a word: strangers' runs, and what a crash left behind."""
-    return [*_foreign(record), *_left_running(record), *_rivals(record)]
+    if record.is_emptied:
+        return []
+    return [
+        *_foreign(record),
+        *_left_running(record),
+        *_left_over(record),
+        *_rivals(record),
+    ]
 
 
 def _foreign(record: SweepRecord) -> Iterator[Finding]:
@@ -174,6 +218,25 @@ def _left(run_id: str, what: str, repair: Repair) -> Finding:
         meaning="note",
         repairs=[repair],
     )
+
+
+def _left_over(record: SweepRecord) -> Iterator[Finding]:
+    """What a driver that had lost its lease finished in generations that were never sealed."""
+    experiment, at = _experiment(record), _standing(record)
+    if experiment is None or not at.uncounted or is_driven(record.params, record.tags):
+        return
+    counted = {run_id for seal in record.seals for run_id in seal.runs}
+    for run in find_runs(record.store.client, experiment, trial_condition(record.entry.name)):
+        run_id, status = run.info.run_id, run.info.status
+        if run_id not in counted and is_left_over(run, at) and status in ("FINISHED", "FAILED"):
+            yield Finding(
+                what=f"run {run_id}",
+                found=f"{status}, by a driver that had lost its lease",
+                recorded="nothing; the next driver marks it once it gets there",
+                run_id=run_id,
+                meaning="note",
+                repairs=[Repair(action="mark killed", target=run_id, value=LEFT)],
+            )
 
 
 def _rivals(record: SweepRecord) -> Iterator[Finding]:

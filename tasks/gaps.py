@@ -13,10 +13,9 @@ from dataclasses import dataclass
 
 from lepton_core.errors import RecordError
 from lepton_tasks.records import claims, epoch_key
-from lepton_tasks.seals import entitled, seal_key
+from lepton_tasks.seals import HEADER, entitled, seal_key
 
 _OF_AN_EPOCH = re.compile(r"(?:epoch|settings|released|reopened|seal/[0-9]{8})/([0-9]{6})")
-HEADER = re.compile(r"seal/([0-9]{8})/([0-9]{6})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +56,8 @@ def check_whole(name: str, params: Mapping[str, str], sealed: int) -> None:
     if found is not None:
         raise RecordError(
             f"{found.what} of sweep {name!r} is missing, though {found.known_by}: the record "
-            f"{found.key} of the ledger run was taken out; 'lepton doctor {name}' says what can "
-            "be done",
+            f"{found.key} of the ledger run was taken out, or a claim was edited; "
+            f"'lepton doctor {name}' says what can be done",
             key=found.key,
             name=name,
         )

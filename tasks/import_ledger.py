@@ -17,7 +17,14 @@ from lepton_core.errors import DrivenElsewhereError, LeaseLostError, RecordError
 from lepton_core.export_format import Driver, Parent, Run
 from lepton_core.fold import SweepState
 from lepton_tasks import records, write_points
-from lepton_tasks.attempts import UNFINISHED, find_runs, read_attempt, trial_condition
+from lepton_tasks.attempts import (
+    UNFINISHED,
+    find_parents,
+    find_runs,
+    read_attempt,
+    status_of,
+    trial_condition,
+)
 from lepton_tasks.export_check import as_mlflow
 from lepton_tasks.lease import Lease, acquire
 from lepton_tasks.ledger import ORPHANED, MlflowLedger, milliseconds
@@ -157,8 +164,7 @@ class ImportLedger(MlflowLedger):
         if self.record.parent is not None:
             return
         ledger, name = self.record.entry.ledger, self.declaration.name
-        condition = f"tags.`{records.KIND}` = 'sweep' and tags.`{records.LEDGER}` = '{ledger}'"
-        made = next(find_runs(self.client, self.record.store.experiment_id, condition), None)
+        made = next(find_parents(self.client, self.record.store.experiment_id, ledger), None)
         if made is None:
             theirs = {k: v for k, v in parent.tags.items() if not k.startswith(OURS)}
             theirs.pop(RUN_NAME, None)
@@ -232,7 +238,7 @@ class ImportLedger(MlflowLedger):
         if status in UNFINISHED:
             attempt = read_attempt(as_mlflow(run), self.declaration)
             result = attempt.result if attempt else None
-            status = "KILLED" if result is None else "FAILED" if result.failure else "FINISHED"
+            status = "KILLED" if result is None else status_of(result)
             if result is None:
                 tags.setdefault(records.KILLED, ORPHANED)
         return tags, status

@@ -29,9 +29,11 @@ from lepton_tasks.artifact_place import own_place
 from lepton_tasks.attempts import (
     UNFINISHED,
     OpenSlot,
+    find_parents,
     find_runs,
     open_slots,
     read_attempts,
+    status_of,
     trial_condition,
 )
 from lepton_tasks.lease import Lease
@@ -96,14 +98,9 @@ class MlflowLedger:
     def _make_parent(self, settings: Settings) -> str:
         name = self.declaration.name
         ledger = self.record.entry.ledger
-        orphan = next(  # made by a driver that died before it could say so
-            find_runs(
-                self.client,
-                self.record.store.experiment_id,
-                f"tags.`{records.KIND}` = 'sweep' and tags.`{records.LEDGER}` = '{ledger}'",
-            ),
-            None,
-        )
+        # One made by a driver that died before it could say so.
+        parents = find_parents(self.client, self.record.store.experiment_id, ledger)
+        orphan = next(parents, None)
         if orphan is None:
             tags = {
                 records.KIND: "sweep",
@@ -150,8 +147,9 @@ class MlflowLedger:
             kept = {slot.run_id for slot in slots.values() if slot.run_id}
             for attempt in attempts:
                 if attempt.run_id in kept and attempt.result is not None:
-                    if attempt.status in UNFINISHED:
-                        self._set_status(attempt.run_id, _status(attempt.result))
+                    status = status_of(attempt.result)
+                    if attempt.status != status:  # not set yet, or set by others since
+                        self._set_status(attempt.run_id, status)
                 elif attempt.status != "KILLED" or attempt.killed is None:
                     self._kill(attempt.run_id, ORPHANED)
             self._runs = {n: s.run_id for n, s in slots.items() if s.run_id is not None}
@@ -234,7 +232,7 @@ class MlflowLedger:
                 # The objective deleted its own run.
                 self.client.restore_run(write_points.TRIAL_RESTORED, run_id)
                 self.client.log_batch(write_points.TRIAL_RESULT, run_id, metrics=metrics, tags=tags)
-            self._set_status(run_id, _status(record), now)
+            self._set_status(run_id, status_of(record), now)
             self._runs[record.proposal.slot] = run_id
             self._flying.discard(run_id)
 
@@ -339,10 +337,6 @@ class MlflowLedger:
                 sealed = int(tags[records.GENERATION]) < len(self.record.seals)
                 if sealed or records.KILLED in tags or records.RESULT not in tags:
                     self._kill(run_id, tags.get(records.KILLED, ORPHANED))
-
-
-def _status(record: TrialRecord) -> str:
-    return "FINISHED" if record.failure is None else "FAILED"
 
 
 def _params(declaration: Declaration, proposal: Proposal) -> Sequence[Any]:

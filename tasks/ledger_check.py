@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from lepton_core.canonical import canonical_json, digest, shown
@@ -11,12 +12,12 @@ from lepton_core.errors import RecordError
 from lepton_tasks import by_hand, records
 from lepton_tasks.attempts import find_runs
 from lepton_tasks.findings import Finding, Repair
-from lepton_tasks.gaps import HEADER, Gap, gap
+from lepton_tasks.gaps import Gap, gap
 from lepton_tasks.host import Process
 from lepton_tasks.lookup import run_or_none
-from lepton_tasks.records import Claim, claims
+from lepton_tasks.records import Claim, claims, reopened_key
 from lepton_tasks.register import Entry
-from lepton_tasks.seals import Seal, entitled, seal_key, seals
+from lepton_tasks.seals import HEADER, Seal, entitled, seal_key, seals
 from lepton_tasks.store import Store
 from lepton_tasks.sweep_record import PARENTS
 from lepton_tasks.untrusted import read_object
@@ -168,6 +169,50 @@ def _inferred_claim(
     return []
 
 
+def mistaken_claim(
+    entry: Entry, declaration: Declaration, params: Mapping[str, str]
+) -> Finding | None:
+    """The claim that hides seals, which follow one another if it began where they show.
+
+    Whoever edits the beginning of a claim, or adds a claim, takes no seal out: all are chained.
+    """
+    proven = len(sealed_prefix(entry, declaration, params))
+    for claim in claims(params):
+        key = records.epoch_key(claim.epoch)
+        begin = _beginning(entry, declaration, params, claim)
+        if begin is None:
+            continue
+        text = replace(claim, from_generation=begin).text()
+        whole = {**params, key: text}
+        sealed = len(sealed_prefix(entry, declaration, whole))
+        if sealed > proven and not gap(whole, sealed) and _sound(entry, declaration, whole):
+            return Finding(
+                what=f"record {key}",
+                found=f"a claim from generation {claim.from_generation} on",
+                recorded=f"one from generation {begin} on, as the chain of {sealed} seals shows",
+                run_id=entry.ledger,
+                meaning="blocked",
+                remedy=f"{by_hand.WRITE_ONCE}: {by_hand.set_param(entry.ledger, key, text)}",
+                reopens=proven,
+            )
+    return None
+
+
+def _beginning(
+    entry: Entry, declaration: Declaration, params: Mapping[str, str], claim: Claim
+) -> int | None:
+    """Where a claim began, by the seals: at the first of its epoch, or else after all others'."""
+    headers = [match for key in params if (match := HEADER.fullmatch(key))]
+    own = [int(match[1]) for match in headers if int(match[2]) == claim.epoch]
+    if own:
+        return min(own)
+    if reopened_key(claim.epoch) in params:
+        return None
+    key = records.epoch_key(claim.epoch)
+    others = {other: text for other, text in params.items() if other != key}
+    return len(sealed_prefix(entry, declaration, others))
+
+
 def sealed_prefix(entry: Entry, declaration: Declaration, params: Mapping[str, str]) -> list[Seal]:
     """The seals from the first on, as far as the chain holds."""
     found: list[Seal] = []
@@ -204,6 +249,10 @@ def _chain(entry: Entry, declaration: Declaration, params: Mapping[str, str]) ->
             remedy="" if repairs else f"the seals do not prove what it was; {BACKUP}",
             repairs=repairs,
         )
+        return
+    mistaken = mistaken_claim(entry, declaration, params)
+    if mistaken is not None:
+        yield mistaken
         return
     valid = sealed_prefix(entry, declaration, params)
     broken = len(valid)

@@ -15,7 +15,7 @@ from lepton_core.canonical import canonical_json
 from lepton_core.errors import RecordError
 from lepton_core.version import __version__
 from lepton_tasks import records, register
-from lepton_tasks.attempts import find_runs
+from lepton_tasks.attempts import find_parents
 from lepton_tasks.findings import Finding, Repair
 from lepton_tasks.own_runs import trials_experiment
 from lepton_tasks.register import EXPERIMENT, PREFIX, REGISTER
@@ -28,6 +28,7 @@ from lepton_tasks.write_points import DOCTOR_REPAIR, DOCTOR_TOLD, WritePoint
 # MLflow lets nothing be told on what is deleted or not there yet.
 NOTHING_REPLACED = ("restore run", "restore experiment", "new parent")
 SHOWN = 2000  # characters of what was there, and of what is, in the tag that tells of a repair
+END_OF_TIME = 2**63 - 1  # the last time that stores can hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,6 @@ def _mend_experiment(shop: Workshop, repair: Repair) -> str:
 
 
 def _mend_run(client: StoreClient, repair: Repair) -> None:
-    from mlflow.entities import Metric  # noqa: PLC0415  (costs a second)
-
     target, key, value = repair.target, repair.key, repair.value
     match repair.action:
         case "restore run":
@@ -114,12 +113,24 @@ def _mend_run(client: StoreClient, repair: Repair) -> None:
         case "log param":
             write_once(client, DOCTOR_REPAIR, target, key, str(value))
         case "log metric":
-            # At the latest step, or a curve would outrun its sweep, but after what is there.
-            points = client.get_metric_history(target, key)
-            step = max((point.step for point in points), default=0)
-            times = [point.timestamp + 1 for point in points if point.step == step]
-            now = max([time.time_ns() // 10**6, *times])
-            client.log_batch(DOCTOR_REPAIR, target, metrics=[Metric(key, float(value), now, step)])
+            client.log_batch(DOCTOR_REPAIR, target, metrics=[_latest(client, target, key, value)])
+
+
+def _latest(client: StoreClient, run_id: str, key: str, value: str | float) -> Any:
+    """A point that comes after all that are there, at the latest step: a curve must not grow.
+
+    The latest point is kept beside the curve too, and either may have been edited.
+    """
+    from mlflow.entities import Metric  # noqa: PLC0415  (costs a second)
+
+    # As a message, a run tells the times and steps that its dict of metrics leaves out.
+    kept = [m for m in client.get_run(run_id).data.to_proto().metrics if m.key == key]
+    points = [*client.get_metric_history(run_id, key), *kept]
+    step = max((int(point.step) for point in points), default=0)
+    now, latest = time.time_ns() // 10**6, [int(p.timestamp) for p in points if p.step == step]
+    if END_OF_TIME in latest:
+        step, latest = step + 1, []
+    return Metric(key, float(value), max([now, *(before + 1 for before in latest)]), step)
 
 
 def mark_killed(
@@ -139,12 +150,19 @@ def _telling(what: str, before: str, after: str) -> str:
     return canonical_json(
         {
             "what": what,
-            "from": before[:SHOWN],
-            "to": after[:SHOWN],
+            "from": _cut(before),
+            "to": _cut(after),
             "at": now(),
             "by": f"lepton doctor {__version__}",
         }
     )
+
+
+def _cut(text: str) -> str:
+    """A text that takes no more than its share of a tag, in which some characters take six."""
+    while len(canonical_json(text)) > SHOWN:
+        text = text[: min(SHOWN, len(text) - len(text) // 4)]
+    return text
 
 
 def _next_key(tags: Any) -> str:
@@ -219,8 +237,7 @@ def new_parent(store: Store, ledger: str, epoch: int) -> str:
     beside = store.experiment_id
     if entry is not None:
         beside = trials_experiment(SweepRecord(store, entry), beside)
-    condition = f"tags.`{records.KIND}` = 'sweep' and tags.`{records.LEDGER}` = '{ledger}'"
-    found = list(find_runs(store.client, beside, condition))  # by a repair that was cut off
+    found = list(find_parents(store.client, beside, ledger))  # by a repair that was cut off
     run = (
         found[0]
         if len(found) == 1

@@ -8,14 +8,28 @@ from typing import Any
 from lepton_core.canonical import shown
 from lepton_core.declaration import to_loss
 from lepton_tasks import by_hand, records
-from lepton_tasks.attempts import find_runs
+from lepton_tasks.attempts import find_parents
 from lepton_tasks.findings import Finding, Repair
 from lepton_tasks.lease import is_driven
+from lepton_tasks.ledger_check import BACKUP, mistaken_claim
 from lepton_tasks.lookup import is_deleted, run_or_none
+from lepton_tasks.seals import uncounted
 from lepton_tasks.sweep_record import IMPORTED, ORIGIN, PARENT, SETTINGS, SweepRecord
 
 RUNNING, FINISHED = "RUNNING", "FINISHED"
 ASIDE = "Restore a backup of the store, or go on from there with --reopen"
+
+
+def emptied(record: SweepRecord) -> Finding:
+    """The finding that the ledger run's records are all gone: then no run can be judged."""
+    return Finding(
+        what="the records in the ledger run",
+        found="missing",
+        recorded="the claims and seals of its drivers, one of whom made the parent run",
+        run_id=record.entry.ledger,
+        meaning="blocked",
+        remedy=BACKUP,
+    )
 
 
 def ledger_findings(record: SweepRecord) -> Iterator[Finding]:
@@ -132,9 +146,9 @@ def _lost_pointer(record: SweepRecord) -> Iterator[Finding]:
     if not record.seals:
         return
     ledger = record.entry.ledger
-    condition = f"tags.`{records.KIND}` = 'sweep' and tags.`{records.LEDGER}` = '{ledger}'"
-    client = record.store.client
-    found = [r.info.run_id for r in find_runs(client, record.store.experiment_id, condition)]
+    client, beside = record.store.client, record.store.experiment_id
+    parents = find_parents(client, beside, ledger, deleted=True)
+    found = [run.info.run_id for run in parents]
     one = len(found) == 1
     yield Finding(
         what=f"record {PARENT}",
@@ -176,10 +190,15 @@ def _experiment(record: SweepRecord, run: Any) -> Iterator[Finding]:
 
 
 def trials_experiment(record: SweepRecord, otherwise: str) -> str:
-    """The experiment that the sweep's first sealed trial is in, if it is anywhere."""
-    first = record.seals[0].runs[0] if record.seals else None
-    run = run_or_none(record.store.client, first) if first else None
-    return otherwise if run is None else str(run.info.experiment_id)
+    """The experiment that the sweep's sealed trials are in, if they are anywhere.
+
+    Of three of them two agree, so one that was moved does not count for all.
+    """
+    runs = [run_id for seal in record.seals for run_id in seal.runs]
+    asked = dict.fromkeys([*runs[:1], *runs[len(runs) // 2 :][:1], *runs[-1:]])
+    found = [run_or_none(record.store.client, run_id) for run_id in asked]
+    held = [otherwise, *(str(run.info.experiment_id) for run in found if run is not None)]
+    return max(held[1:] or held, key=held.count)
 
 
 def _curve(record: SweepRecord, run: Any) -> Iterator[Finding]:
@@ -199,11 +218,12 @@ def _curve(record: SweepRecord, run: Any) -> Iterator[Finding]:
         ),
         default=0,
     )
-    if reached > trials:
+    overrun = _is_overrun(record)
+    if reached > trials and not overrun:
         yield lost_seal(record, f"the parent run's curves reach {reached} trials", parent)
     elif run.info.status == FINISHED and _left_short(record, trials):
         yield lost_seal(record, f"its parent run is FINISHED at {trials} trials", parent)
-    elif shown_best is not None and shown_best not in values:
+    elif shown_best is not None and shown_best not in values and not overrun:
         direction = record.declaration.direction
         best = min(values, key=lambda value: to_loss(value, direction), default=None)
         yield Finding(
@@ -216,6 +236,16 @@ def _curve(record: SweepRecord, run: Any) -> Iterator[Finding]:
             if best is None
             else [Repair(action="log metric", target=parent, key=name, value=best)],
         )
+
+
+def _is_overrun(record: SweepRecord) -> bool:
+    """Whether a driver that had lost its lease showed the open generation in the curves too.
+
+    It may have sealed that generation, which does not count. Of more than one it would have been
+    told by its heartbeat; seals of several that do not count were superseded by a later hand.
+    """
+    beyond = {generation for generation, _ in uncounted(record.params, record.seals)}
+    return {g for g in beyond if g >= len(record.seals)} == {len(record.seals)}
 
 
 def _left_short(record: SweepRecord, trials: int) -> bool:
@@ -241,7 +271,10 @@ def _left_short(record: SweepRecord, trials: int) -> bool:
 
 
 def lost_seal(record: SweepRecord, known_by: str, run_id: str) -> Finding:
-    """The finding that the seals' end is missing."""
+    """The finding that the seals' end is missing, or hidden by a claim."""
+    mistaken = mistaken_claim(record.entry, record.declaration, record.params)
+    if mistaken is not None:
+        return mistaken
     sealed = len(record.seals)
     return Finding(
         what=f"the seal of generation {sealed}",

@@ -114,6 +114,11 @@ def released_key(epoch: int) -> str:
     return f"released/{epoch:06d}"
 
 
+def reopened_key(epoch: int) -> str:
+    """The register by which a doctor says that its epoch begins at an earlier seal on purpose."""
+    return f"reopened/{epoch:06d}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """A driver's claim on a sweep: from which generation it drives, and who it is.

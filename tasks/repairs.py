@@ -66,8 +66,8 @@ def heal(
                 if made:
                     continue
                 return done
-            if found.reopens is not None and not reopen:
-                return done  # a lease of ours would end what shows that a seal is missing
+            if found.record.is_emptied or (found.reopens is not None and not reopen):
+                return done  # a lease of ours would end what shows that a record is missing
             return done + _under_a_lease(found.record, found, say)
     return done
 
@@ -138,7 +138,7 @@ def _reopened(finding: Finding) -> Done:
 
 def _note_reopening(lease: Lease, generation: int) -> None:
     content = {"generation": generation, "at": now(), "by": f"lepton doctor {__version__}"}
-    key = f"reopened/{lease.epoch:06d}"
+    key = records.reopened_key(lease.epoch)
     write_once(lease.client, DOCTOR_REOPENED, lease.run_id, key, canonical_json(content))
 
 
@@ -184,6 +184,8 @@ def _under_a_lease(
             _note_reopening(lease, finding.reopens or 0)
             _open_again(record, finding.reopens or 0)
             done.append(_reopened(finding))
+            record.refresh()  # what was found is seen otherwise from the new claim
+            wanted = [*audit(record), *notes(record)]
             break
         for _ in range(ROUNDS):
             before = len(done)

@@ -10,6 +10,7 @@ from lepton_core.canonical import shown
 from lepton_core.declaration import Declaration
 from lepton_core.events import TrialRecord
 from lepton_tasks import by_hand, records
+from lepton_tasks.attempts import status_of
 from lepton_tasks.findings import Finding, Repair
 from lepton_tasks.seals import SHOWN_REASON
 from lepton_tasks.untrusted import read_object, whole_number
@@ -38,7 +39,7 @@ def differences(run: Any, sealed: SealedTrial, declaration: Declaration) -> Iter
     yield from _tags(tags, sealed, declaration)
     yield from _proposal(tags, sealed, declaration)
     yield from _params(run.data.params, sealed, declaration)
-    status = "FAILED" if sealed.trial.failure else "FINISHED"
+    status = status_of(sealed.trial)
     if run.info.status != status:
         repair = Repair(action="set status", target=sealed.run_id, value=status)
         yield _finding(sealed, "status", str(run.info.status), status, repair)

@@ -6,7 +6,8 @@ what people see, and what `verify` holds the seals against.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,8 @@ from lepton_tasks.untrusted import MAX_SEAL, is_number, read_object
 from lepton_tasks.write_once import MAX_VALUE
 
 SHOWN_REASON = 200  # characters of a failure's reason in a seal; the trial's run has all of it
+
+HEADER = re.compile(r"seal/([0-9]{8})/([0-9]{6})")
 
 
 def seal_key(generation: int, epoch: int) -> str:
@@ -114,6 +117,22 @@ def seals(params: Mapping[str, str], declaration: Declaration, start: str) -> It
         yield seal
         generation, previous = generation + 1, seal.hash
         number += len(seal.event.trials)
+
+
+def uncounted(params: Mapping[str, str], counted: Iterable[Seal]) -> set[tuple[int, str]]:
+    """Generation and hash of seals that do not count: a later claim superseded their driver."""
+    known = {seal_key(seal.event.generation, seal.epoch) for seal in counted}
+    headers = [match for key in params if key not in known and (match := HEADER.fullmatch(key))]
+    hashes = [(int(match[1]), _hash(params[match[0]])) for match in headers]
+    return {(generation, found) for generation, found in hashes if found is not None}
+
+
+def _hash(header: str) -> str | None:
+    try:
+        found = read_object(header).get("hash")
+    except ValueError:
+        return None
+    return found if isinstance(found, str) else None
 
 
 def entitled(claimed: Sequence[Claim], generation: int) -> int:

@@ -11,7 +11,13 @@ from lepton_core.declaration import Settings
 from lepton_core.errors import RecordError, UnfinishedImportError, UnknownSweepError
 from lepton_core.events import Event, SettingsAmended, SweepDeclared
 from lepton_tasks import records, register
-from lepton_tasks.attempts import Attempt, find_runs, read_attempts, trial_condition
+from lepton_tasks.attempts import (
+    Attempt,
+    find_parents,
+    find_runs,
+    read_attempts,
+    trial_condition,
+)
 from lepton_tasks.gaps import check_whole
 from lepton_tasks.lookup import is_deleted, run_or_none
 from lepton_tasks.register import Entry
@@ -137,12 +143,33 @@ class SweepRecord:
             )
         return run.info
 
+    @property
+    def is_emptied(self) -> bool:
+        """Whether the ledger run has no record of a driver, though one made the parent run.
+
+        A driver claims the sweep before it writes anything else.
+        """
+        if records.claims(self.params):
+            return False
+        store = self.store
+        ledger = self.entry.ledger
+        parents = find_parents(store.client, store.experiment_id, ledger, deleted=True)
+        return self.parent is not None or next(parents, None) is not None
+
     def check_drivable(self) -> None:
         """Do nothing if the sweep's own runs are there to be written.
 
         Raises:
-            RecordError: The ledger run or the parent run was deleted.
+            RecordError: The ledger run or the parent run was deleted, or the records taken out.
         """
+        if self.is_emptied:
+            raise RecordError(
+                f"the records in the ledger run {self.entry.ledger} of sweep {self.entry.name!r} "
+                "were taken out: there is no driver's claim, though its parent run is there; "
+                f"'lepton doctor {self.entry.name}' says what can be done",
+                name=self.entry.name,
+                run_id=self.entry.ledger,
+            )
         if self.deleted:
             raise RecordError(
                 f"the ledger run {self.entry.ledger} of sweep {self.entry.name!r} was deleted; "

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import pytest
 from damages import (
-    BLOCKING,
-    BROKEN,
-    BY_HAND,
     EDITED,
     HOSTILE,
     LEDGER,
@@ -22,6 +19,7 @@ from damages import (
     purge,
     sql,
 )
+from deep_damages import BLOCKING, BROKEN, BY_HAND
 from histories import all_runs, full_list, of_kind, trials
 
 HERE = Path()
@@ -100,8 +98,8 @@ def test_what_stands_in_the_way_is_named_and_mended_and_the_sweep_goes_on_the_sa
     said = 7 if what in ("the experiment lepton", "the experiment lepton-ledger") else 5
 
     for command in (["verify", "demo"], ["run", "sweep.yaml"], ["resume", "demo"]):
-        if damage == "the pointer to the parent run is gone" and command[0] != "verify":
-            continue  # the next driver finds the parent run by its tags
+        if what == "record parent" and command[0] != "verify":
+            continue  # the next driver finds the parent run by its tags, or makes another
         code, shown = lepton(*command)
         assert code == said, (command, shown)
         assert "Traceback" not in shown
@@ -198,6 +196,21 @@ def test_an_unreadable_claim_stops_the_sweep_until_it_is_inferred_from_the_seals
     sql("delete from params where key = 'epoch/000001'")
     assert lepton_json("doctor", "demo", "--repair")[0] == 0
     assert go_on(lepton, edit_sweep_file) == expected
+
+
+def test_without_any_record_of_a_driver_no_run_is_judged(driven, lepton, lepton_json):
+    before = full_list(HERE)
+    sql(
+        f"delete from params where run_uuid = {LEDGER}",
+        f"update runs set lifecycle_stage = 'deleted' where run_uuid = {REGISTER}",
+    )
+    for command in (["verify", "demo"], ["run", "sweep.yaml"], ["resume", "demo"]):
+        assert lepton(*command)[0] == 5, command
+    code, answer = lepton_json("doctor", "demo", "--repair")
+    assert (code, answer["repaired"]) == (5, [])
+    assert "the records in the ledger run" in [one["what"] for one in answer["findings"]]
+    assert "backup" in answer["findings"][-1]["by_hand"]
+    assert full_list(HERE) == before
 
 
 def test_a_ledger_run_that_is_gone_needs_a_backup(driven, lepton, lepton_json):

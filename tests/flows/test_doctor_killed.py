@@ -8,7 +8,8 @@ import signal
 from itertools import count
 
 import pytest
-from damages import BLOCKING, EDITED, PARENT, purge, sql
+from damages import EDITED, PARENT, purge, sql
+from deep_damages import BLOCKING, BROKEN
 from histories import assert_sound, full_list, of_kind
 
 from lepton_tasks.audit import audit, notes
@@ -67,3 +68,29 @@ def test_killed_after_any_of_its_writes_and_asked_again(
         assert_sound(folder)
         assert full_list(folder)[:12] == whole
         assert audit(open_record("demo")) == []
+
+
+@pytest.mark.parametrize(
+    ("broken", "point", "number"),
+    [
+        ("a seal was edited", "driver.claim", 1),
+        ("the last seal is gone", "driver.claim", 1),
+        ("a seal was edited", "doctor.told", 2),
+        ("a seal was edited", "doctor.superseded", 3),
+    ],
+)
+def test_killed_while_it_opens_a_sweep_again_and_asked_again(
+    sweep_folder, undisturbed, drivers, broken, point, number
+):
+    sweep_folder.write(workers=1)
+    drivers.run(sweep_folder.path, in_process=True)
+    sql(BROKEN[broken][0])
+    killed = drivers.start(sweep_folder.path, kill_at=[point, "after", number], **DOCTOR)
+    assert killed.wait() == -signal.SIGKILL, killed.said()
+    drivers.run(sweep_folder.path, **DOCTOR)
+    assert examine("demo").findings == []
+    assert notes(open_record("demo")) == []
+    drivers.run(sweep_folder.path, in_process=True)
+    assert_sound(sweep_folder.path)
+    assert full_list(sweep_folder.path) == undisturbed(workers=1)[0]
+    assert (audit(open_record("demo")), notes(open_record("demo"))) == ([], [])

@@ -53,6 +53,24 @@ EDITED = {
         [f"update latest_metrics set value = 9 where key = 'loss' and run_uuid = {TRIAL}"],
         "metric loss",
     ),
+    "a metric was put where its curve does not reach": (
+        [
+            (
+                "update latest_metrics set value = 9, step = 1000, timestamp = 99999999999999 "
+                f"where key = 'loss' and run_uuid = {TRIAL}"
+            )
+        ],
+        "metric loss",
+    ),
+    "a metric was put at the end of time": (
+        [
+            (
+                "update latest_metrics set value = 9, timestamp = 9223372036854775807 "
+                f"where key = 'loss' and run_uuid = {TRIAL}"
+            )
+        ],
+        "metric loss",
+    ),
     "a metric was deleted": (
         [
             f"delete from latest_metrics where key = 'loss' and run_uuid = {TRIAL}",
@@ -114,6 +132,15 @@ EDITED = {
         ],
         "tag lepton.result",
     ),
+    "the result is a text of which each character takes six": (
+        [
+            (
+                "update tags set value = replace(hex(zeroblob(3000)), '00', char(1)) "
+                f"where key = 'lepton.result' and run_uuid = {TRIAL}"
+            )
+        ],
+        "tag lepton.result",
+    ),
     "the run was marked killed": (
         [
             new_tag("lepton.killed", "no"),
@@ -164,6 +191,22 @@ EDITED = {
         ],
         "run bad of generation 3",
     ),
+    "a stranger is in the open generation": (
+        [
+            new_run("bad"),
+            f"insert into tags select key, value, 'bad' from tags where run_uuid = {TRIAL}",
+            "update tags set value = '3' where key = 'lepton.generation' and run_uuid = 'bad'",
+        ],
+        "run bad of generation 3",
+    ),
+    "a stranger is of a generation to come": (
+        [
+            new_run("bad"),
+            f"insert into tags select key, value, 'bad' from tags where run_uuid = {TRIAL}",
+            "update tags set value = '7' where key = 'lepton.generation' and run_uuid = 'bad'",
+        ],
+        "run bad of generation 7",
+    ),
     "the parent run's tag was removed": (
         [f"delete from tags where key = 'lepton.ledger' and run_uuid = {PARENT}"],
         "tag lepton.ledger of the parent run",
@@ -196,159 +239,6 @@ EDITED = {
     "the register run was deleted": (
         [f"update runs set lifecycle_stage = 'deleted' where run_uuid = {REGISTER}"],
         "the register run",
-    ),
-}
-
-
-BLOCKING = {
-    "the parent run was deleted": (
-        [f"update runs set lifecycle_stage = 'deleted' where run_uuid = {PARENT}"],
-        "the parent run",
-    ),
-    "the parent run is gone": ([PARENT], "the parent run"),
-    "the pointer to the parent run is gone": (
-        ["delete from params where key = 'parent'"],
-        "record parent",
-    ),
-    "the ledger run was deleted": (
-        [f"update runs set lifecycle_stage = 'deleted' where run_uuid = {LEDGER}"],
-        "the ledger run",
-    ),
-    "the declaration is torn": (
-        [
-            (
-                "update tags set value = substr(value, 1, 100) "
-                f"where key = 'lepton.declaration' and run_uuid = {LEDGER}"
-            )
-        ],
-        "the declaration in the ledger run",
-    ),
-    "the declaration's digest is gone": (
-        [f"delete from tags where key = 'lepton.declaration.digest' and run_uuid = {LEDGER}"],
-        "the declaration in the ledger run",
-    ),
-    "the claim is gone": (
-        ["delete from params where key = 'epoch/000001'"],
-        "the claim of epoch 1",
-    ),
-    "a seal's header is gone": (
-        ["delete from params where key = 'seal/00000001/000001'"],
-        "the header of the seal of generation 1",
-    ),
-    "the register's tag is gone": (
-        ["delete from experiment_tags where key = 'lepton.register'"],
-        "tag lepton.register of the experiment lepton-register",
-    ),
-    "the register's tag is garbage": (
-        ["update experiment_tags set value = '../x' where key = 'lepton.register'"],
-        "tag lepton.register of the experiment lepton-register",
-    ),
-    "the register's experiment was renamed": (
-        ["update experiments set name = 'mine' where name = 'lepton-register'"],
-        "the experiment lepton-register",
-    ),
-    "the register's experiment is gone": (
-        [
-            "delete from experiment_tags where key = 'lepton.register'",
-            "delete from experiments where name = 'lepton-register'",
-        ],
-        "the experiment lepton-register",
-    ),
-    "the entry is gone": (
-        ["delete from params where key = 'sweep/demo'"],
-        "its entry in the register",
-    ),
-    "the entry is garbage": (
-        ["update params set value = '[[' where key = 'sweep/demo'"],
-        "its entry in the register",
-    ),
-    "the entry names another run": (
-        [
-            (
-                'update params set value = replace(value, \'"ledger":"\', \'"ledger":"0\') '
-                "where key = 'sweep/demo'"
-            )
-        ],
-        "its entry in the register",
-    ),
-    "the entry has another digest": (
-        [
-            (
-                'update params set value = replace(value, \'"digest":"\', \'"digest":"0\') '
-                "where key = 'sweep/demo'"
-            )
-        ],
-        "its entry in the register",
-    ),
-    "the ledger's experiment was deleted": (
-        [
-            "update experiments set lifecycle_stage = 'deleted' where experiment_id = 2",
-            "update runs set lifecycle_stage = 'deleted' where experiment_id = 2",
-        ],
-        "the experiment lepton-ledger",
-    ),
-    "the trials' experiment was deleted": (
-        [
-            "update experiments set lifecycle_stage = 'deleted' where experiment_id = 1",
-            "update runs set lifecycle_stage = 'deleted' where experiment_id = 1",
-        ],
-        "the experiment lepton",
-    ),
-}
-
-
-BROKEN = {
-    "a seal was edited": (
-        (
-            "update params set value = replace(value, '0', '1') "
-            "where key = 'seal/00000001/000001/0000'"
-        ),
-        "altered",
-        1,
-    ),
-    "a seal's header is garbage": (
-        "update params set value = '[[[[' where key = 'seal/00000000/000001'",
-        "altered",
-        0,
-    ),
-    "a seal is gone": (
-        "delete from params where key like 'seal/00000001/%'",
-        "missing",
-        1,
-    ),
-    "the last seal is gone": (
-        "delete from params where key like 'seal/00000002/%'",
-        "missing",
-        2,
-    ),
-}
-
-
-BY_HAND = {
-    "a param was edited": (
-        [f"update params set value = '0.5' where key = 'x' and run_uuid = {TRIAL}"],
-        "param x",
-        "UPDATE params SET value",
-    ),
-    "a run was moved": (
-        [f"update runs set experiment_id = 2 where run_uuid = {TRIAL}"],
-        "its run",
-        "UPDATE runs SET experiment_id",
-    ),
-    "the parent run was moved": (
-        [f"update runs set experiment_id = 2 where run_uuid = {PARENT}"],
-        "the experiment of the parent run",
-        "UPDATE runs SET experiment_id",
-    ),
-    "a driver's settings are garbage": (
-        ["update params set value = '{\"budget\": 3}' where key = 'settings/000001'"],
-        "record settings/000001",
-        "DELETE FROM params",
-    ),
-    "a driver's leaving was edited": (
-        ["update params set value = 'x' where key = 'released/000001'"],
-        "record released/000001",
-        "DELETE FROM params",
     ),
 }
 
