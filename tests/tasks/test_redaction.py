@@ -53,6 +53,7 @@ def test_a_uri_is_shown_without_its_secrets(uri, shown):
     ],
 )
 def test_a_secret_of_the_environment_is_masked_wherever_it_stands(monkeypatch, name, value):
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # it holds this test's arguments, the secret too
     monkeypatch.setenv(name, value)
     assert redacted(f"login failed for me ({SECRET})") == "login failed for me (***)"
 
