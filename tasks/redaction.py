@@ -65,9 +65,7 @@ def _secrets() -> Iterator[str]:
     for name, value in os.environ.items():
         if "://" in value or ("=" in value and ";" in value):  # AccountName=a;AccountKey=b
             yield from _of_uri(value)
-        if _SECRET_NAME.search(name) and (
-            name.startswith("MLFLOW_") or len(value) >= _LEAST_OTHER
-        ):
+        if _SECRET_NAME.search(name) and (name.startswith("MLFLOW_") or len(value) >= _LEAST_OTHER):
             yield from _forms(value)
 
 
