@@ -232,10 +232,15 @@ def _run_line(kind: type[Run], run: Any) -> Run:
         status=info.status,
         start=info.start_time,
         end=info.end_time or None,
-        tags=data.tags,
-        params=data.params,
+        tags=_without_nul(data.tags),
+        params=_without_nul(data.params),
         metrics=_latest(run),
     )
+
+
+def _without_nul(texts: Mapping[str, str]) -> dict[str, str]:
+    """Texts as every store takes them: SQLite keeps a NUL that an objective logs, others do not."""
+    return {key: text.replace("\0", "\\0") for key, text in texts.items()}
 
 
 def _latest(run: Any) -> tuple[Metric, ...]:

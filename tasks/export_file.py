@@ -91,10 +91,11 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         ExportFileError: It exists, or cannot be written.
     """
-    if path.exists():
-        raise ExportFileError(f"{path} exists; move it, or name another file with -o")
-    unfinished = path.with_name(f".{path.name[:100]}.{os.getpid()}.part")
+    unfinished = None
     try:
+        if path.exists():
+            raise ExportFileError(f"{path} exists; move it, or name another file with -o")
+        unfinished = path.with_name(f".{path.name[:100]}.{os.getpid()}.part")
         with unfinished.open("xb") as plain:
             if path.suffix == ".gz":
                 # Neither name nor time goes into it: one history gives the same bytes each time.
@@ -108,7 +109,8 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise ExportFileError(f"cannot write {path}: {error.strerror or error}") from None
     finally:
-        unfinished.unlink(missing_ok=True)
+        if unfinished is not None:
+            unfinished.unlink(missing_ok=True)
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, Line]]:

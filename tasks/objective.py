@@ -20,6 +20,7 @@ from lepton_core.errors import ObjectiveError
 from lepton_core.events import Failure
 from lepton_core.keys import is_mlflow_key
 from lepton_core.trial import Trial
+from lepton_tasks.redaction import redacted
 
 Objective = Callable[[Trial], Any]
 
@@ -122,7 +123,7 @@ def _failed(error: BaseException, kind: Any) -> Outcome:
 
 
 def own_traceback(error: BaseException) -> str:
-    """The traceback from the user's code on, without Lepton's own frames."""
+    """The traceback from the user's code on, without Lepton's own frames and our secrets."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = str(Path(__file__).parent)  # not resolved: frames are named as their modules were found
     kept = [
@@ -131,7 +132,7 @@ def own_traceback(error: BaseException) -> str:
         if not f.filename.startswith((ours, "<frozen importlib")) and "importlib" not in f.filename
     ]
     lines = ["Traceback (most recent call last):\n", *traceback.format_list(kept)] if kept else []
-    return "".join([*lines, *traceback.format_exception_only(error)])
+    return redacted("".join([*lines, *traceback.format_exception_only(error)]))
 
 
 def judge(returned: Any, metric: str) -> Outcome:
@@ -176,8 +177,11 @@ def _judge_value(value: Any, found: str, metrics: Mapping[str, float]) -> Outcom
 
 
 def _failure(kind: Any, reason: str) -> Outcome:
-    """A failure whose reason any store can hold: bounded, no lone surrogates, no NUL."""
-    text = reason.encode(errors="backslashreplace").decode().replace("\0", "\\0")
+    """A failure whose reason any store can hold: bounded, no lone surrogates, no NUL, no secret.
+
+    What an objective raises is often a store's or database's error, which quotes the URI.
+    """
+    text = redacted(reason).encode(errors="backslashreplace").decode().replace("\0", "\\0")
     cut = text if len(text) <= MAX_REASON else text[: MAX_REASON - 3] + "..."
     return Outcome(failure=Failure(kind=kind, reason=cut))
 

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from urllib.parse import unquote
 
 MASK = "***"
-# PASS: of a password, a passphrase. (TOKENIZERS_PARALLELISM is no secret.)
+# PASS: of a password, a passphrase. (TOKENIZERS_PARALLELISM is no secret, PWD is a folder.)
 _SECRET_NAME = re.compile(
-    r"PASS|TOKEN(?!IZER)|SECRET|CREDENTIAL|AUTH(?!OR)|(^|[_-])KEY$|SIGNATURE|^SIG$", re.IGNORECASE
+    r"PASS|[_-]PWD$|TOKEN(?!IZER)|SECRET|CREDENTIAL|AUTH(?!OR)|(^|[_-]|API|ACCOUNT)KEY$|SIGNATURE"
+    r"|^SIG$|CONNECTION_STRING$",
+    re.IGNORECASE,
 )
 # No longer a scheme than there are: else a long text takes time that grows with its square.
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s'\"<>]+")
@@ -61,12 +63,10 @@ def redacted(text: str) -> str:
 
 def _secrets() -> Iterator[str]:
     for name, value in os.environ.items():
-        if _SECRET_NAME.search(name):
-            if not name.startswith("MLFLOW_") and len(value) < _LEAST_OTHER:
-                continue
-            yield from _forms(value)
-        elif "://" in value:
+        if "://" in value or ("=" in value and ";" in value):  # AccountName=a;AccountKey=b
             yield from _of_uri(value)
+        if _SECRET_NAME.search(name) and (name.startswith("MLFLOW_") or len(value) >= _LEAST_OTHER):
+            yield from _forms(value)
 
 
 def _of_uri(uri: str) -> Iterator[str]:

@@ -34,6 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    _open_closed_streams()
     if sorted(sys.argv[1:] if argv is None else argv) == ["--json", "--version"]:
         print_json({"version": __version__})
         return 0
@@ -48,6 +49,17 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _open_closed_streams() -> None:
+    """Where a standard stream was closed (``>&-``), what is written to it goes nowhere.
+
+    Else the first file that is opened, the store's perhaps, takes its number, and is printed into.
+    """
+    for stream in ("stdin", "stdout", "stderr"):
+        if getattr(sys, stream) is None:
+            mode = "r" if stream == "stdin" else "w"
+            setattr(sys, stream, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
 def _terminate(number: int, frame: Any) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -45,3 +47,19 @@ def test_json_is_one_line_of_ascii_that_reads_back(capsys):
     assert line.isascii()
     assert line[:-1].isprintable()
     assert json.loads(line) == {"name": EVIL, "é": [1.5, None]}
+
+
+@pytest.mark.parametrize(
+    ("command", "closed", "code"),
+    [
+        ("list --json", ">&-", 0),
+        ("list", "<&- >&- 2>&-", 0),
+        ("status nobody", "2>&-", 2),
+        ("export nobody", ">&-", 2),
+    ],
+)
+def test_a_closed_stream_is_no_fault(sweep_folder, command, closed, code):
+    line = f"{sys.executable} -m lepton {command} {closed}"
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert "Traceback" not in done.stderr

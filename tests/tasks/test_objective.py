@@ -156,6 +156,24 @@ def test_whatever_is_raised_is_a_failure(error, kind, said, capsys):
     assert "in objective" in capsys.readouterr().err
 
 
+def test_a_secret_that_an_exception_quotes_is_neither_recorded_nor_printed(monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:hunter2s3cret@db/mlflow")
+
+    def objective(trial):
+        raise ConnectionError("cannot open postgresql://me:hunter2s3cret@db/mlflow: hunter2s3cret")
+
+    reason = call(objective, TRIAL, "loss").failure.reason
+    assert reason == "ConnectionError: cannot open postgresql://me:***@db/mlflow: ***"
+    assert reason in capsys.readouterr().err
+
+
+def test_a_secret_that_an_import_quotes_is_not_shown(monkeypatch, tmp_path):
+    monkeypatch.setenv("MY_API_TOKEN", "hunter2s3cret")
+    (tmp_path / "o.py").write_text("import os\nraise RuntimeError(os.environ['MY_API_TOKEN'])\n")
+    with pytest.raises(ObjectiveError, match=r"RuntimeError: \*\*\*"):
+        load("o.py:objective", tmp_path)
+
+
 def test_an_exception_without_a_text_of_its_own_is_a_failure():
     class MuteError(Exception):
         def __str__(self):

@@ -45,10 +45,15 @@ def test_a_uri_is_shown_without_its_secrets(uri, shown):
         ("MLFLOW_TRACKING_URI", f"http://host?token={SECRET}"),
         ("AWS_SECRET_ACCESS_KEY", SECRET),
         ("PREFECT_API_KEY", SECRET),
+        ("DB_PWD", SECRET),
+        ("OPENAI_APIKEY", SECRET),
+        ("AUTH_DATABASE_URL", f"postgresql://me:{SECRET}@db/users"),
+        ("AZURE_STORAGE_CONNECTION_STRING", f"AccountName=me;AccountKey={SECRET};Suffix=net"),
         ("PREFECT_SERVER_DATABASE_CONNECTION_URL", f"postgresql+asyncpg://p:{SECRET}@db/prefect"),
     ],
 )
 def test_a_secret_of_the_environment_is_masked_wherever_it_stands(monkeypatch, name, value):
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # it holds this test's arguments, the secret too
     monkeypatch.setenv(name, value)
     assert redacted(f"login failed for me ({SECRET})") == "login failed for me (***)"
 
@@ -61,7 +66,8 @@ def test_a_password_is_masked_as_it_is_meant_too(monkeypatch):
 def test_what_is_no_secret_stays_readable(monkeypatch):
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
     monkeypatch.setenv("SORT_KEY", "name")
-    assert redacted("name is false") == "name is false"
+    monkeypatch.setenv("OLDPWD", "/home/me/work")
+    assert redacted("name is false in /home/me/work") == "name is false in /home/me/work"
 
 
 @pytest.mark.parametrize("module", [redaction, artifact_place])

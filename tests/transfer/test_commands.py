@@ -60,7 +60,9 @@ def test_json_without_a_file_is_refused(origin, monkeypatch, capsys):
     assert "--json needs -o FILE" in json.loads(capsys.readouterr().out)["message"]
 
 
-@pytest.mark.parametrize("target", ["no/such/folder/demo.jsonl", "sweep.yaml", "mlruns/mlflow.db"])
+@pytest.mark.parametrize(
+    "target", ["no/such/folder/demo.jsonl", "sweep.yaml", "mlruns/mlflow.db", "x" * 300]
+)
 def test_an_export_that_cannot_be_written_harms_nothing(origin, monkeypatch, capsys, target):
     monkeypatch.chdir(origin)
     before = {p: p.stat().st_size for p in origin.rglob("*") if p.suffix in (".yaml", ".db")}

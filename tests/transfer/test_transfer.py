@@ -229,6 +229,17 @@ def test_a_run_that_the_doctor_set_aside_comes_along_and_counts_for_nothing(
     assert run.status == "KILLED"
 
 
+def test_a_nul_that_an_objective_logged_is_written_as_an_escape(
+    exported, origin, tmp_path, monkeypatch
+):
+    run = next(line for line in contents(exported) if line["line"] == "run")["run"]
+    with closing(sqlite3.connect(origin / "mlruns" / "mlflow.db")) as db, db:
+        db.execute("insert into tags (key, value, run_uuid) values ('mine', ?, ?)", ("a\0b", run))
+    found = contents(export(origin, tmp_path / "nul.jsonl", monkeypatch))
+    (line,) = [line for line in found if line.get("run") == run]
+    assert line["tags"]["mine"] == "a\\0b"
+
+
 def test_an_imported_sweep_that_lost_its_origin_is_told_and_mended(exported, here):
     import_sweep(exported)
     with closing(sqlite3.connect("mlruns/mlflow.db")) as db, db:
