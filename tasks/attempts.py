@@ -58,15 +58,23 @@ class OpenSlot:
 
 
 def find_runs(
-    client: StoreClient, experiment_id: str, condition: str, *, deleted: bool = False
+    client: StoreClient,
+    experiment_id: str,
+    condition: str,
+    *,
+    deleted: bool = False,
+    page_size: int = PAGE,
 ) -> Iterator[Any]:
     """All runs of an experiment that fulfil a condition, each once, oldest first.
+
+    One page of them is held at a time.
 
     Args:
         client: The store's client.
         experiment_id: The experiment.
         condition: In MLflow's search language.
         deleted: Find deleted ones too.
+        page_size: How many runs a page has. The store searches anew for each.
     """
     from mlflow.entities import ViewType  # noqa: PLC0415  (costs a second)
 
@@ -76,7 +84,7 @@ def find_runs(
             [experiment_id],
             condition,
             run_view_type=ViewType.ALL if deleted else ViewType.ACTIVE_ONLY,
-            max_results=PAGE,
+            max_results=page_size,
             order_by=["attributes.start_time ASC"],
             page_token=token,
         )

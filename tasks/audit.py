@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from lepton_core.events import TrialRecord
+from lepton_core.fold import SweepState
 from lepton_tasks import records
 from lepton_tasks.attempts import find_runs, trial_condition
 from lepton_tasks.records import claims
 from lepton_tasks.seals import entitled, seal_key
+from lepton_tasks.snapshots import differing
 from lepton_tasks.sweep_record import SweepRecord
+
+KEPT_SEALS = 64
+PAGE = 5000  # runs held at a time, about 100 MB; smaller pages take twice as long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,40 +72,89 @@ def _gaps(record: SweepRecord) -> Iterator[Alteration]:
             return
 
 
-def _trials(record: SweepRecord) -> Iterator[Alteration]:
+def _trials(record: SweepRecord) -> list[Alteration]:
+    """The runs against the seals, page by page: neither all runs nor all trials are ever held."""
     if record.parent is None:
-        return
+        return []
     client, name = record.store.client, record.entry.name
     experiment = client.get_run(record.parent).info.experiment_id
-    runs = {r.info.run_id: r for r in find_runs(client, experiment, trial_condition(name))}
-    counted = {run_id for seal in record.seals for run_id in seal.runs}
-    for seal in record.seals:
-        for trial, run_id in zip(seal.event.trials, seal.runs, strict=True):
-            number = trial.proposal.number
-            if run_id not in runs:
-                yield Alteration(
-                    trial=number,
-                    what="its run",
-                    found="deleted or stripped of its tags",
-                    recorded=run_id,
+    sealed = len(record.seals)
+    trials = _LastSeals(record)
+    # Which trial each counted run should hold, until the run is found.
+    missing: dict[str, int] = {}
+    for generation in range(sealed):
+        for run_id in record.seals.runs(generation):
+            missing[run_id] = len(missing)
+    found: list[Alteration] = []
+    beside: list[Alteration] = []
+    for run in find_runs(client, experiment, trial_condition(name), page_size=PAGE):
+        run_id, generation = run.info.run_id, run.data.tags.get(records.GENERATION, "")
+        number = missing.pop(run_id, None)
+        if number is not None:
+            found.extend(
+                Alteration(trial=number, what=what, found=now, recorded=recorded, run_id=run_id)
+                for what, now, recorded in _differences(run, trials.trial(number), record)
+            )
+        elif generation.isdigit() and int(generation) < sealed and run.info.status != "KILLED":
+            beside.append(
+                Alteration(
+                    trial=None,
+                    what=f"run {run_id} of generation {generation}",
+                    found=f"{run.info.status} beside the attempt that counts",
+                    recorded="KILLED",
                     run_id=run_id,
                 )
-                continue
-            for what, found, recorded in _differences(runs[run_id], trial, record):
-                yield Alteration(
-                    trial=number, what=what, found=found, recorded=recorded, run_id=run_id
+            )
+    found.extend(
+        Alteration(
+            trial=number,
+            what="its run",
+            found="deleted or stripped of its tags",
+            recorded=run_id,
+            run_id=run_id,
+        )
+        for run_id, number in missing.items()
+    )
+    return [*sorted(found, key=lambda one: one.trial or 0), *beside]
+
+
+class _LastSeals:
+    """Gives trials by their numbers; runs come about in that order, so a few seals are kept."""
+
+    def __init__(self, record: SweepRecord) -> None:
+        self._seals = record.seals
+        self._generation = lru_cache(maxsize=KEPT_SEALS)(lambda at: self._seals[at].event.trials)
+
+    def trial(self, number: int) -> TrialRecord:
+        """A sealed trial."""
+        generation = self._seals.generation_of(number)
+        trials: tuple[TrialRecord, ...] = self._generation(generation)
+        return trials[number - trials[0].proposal.number]
+
+
+class SnapshotCheck:
+    """Holds the snapshots against the states of a replay, to which it is shown each in turn.
+
+    Attributes:
+        alterations: The snapshots that are not what the replay gives.
+    """
+
+    def __init__(self, record: SweepRecord) -> None:
+        self.alterations: list[Alteration] = []
+        self._ledger = record.entry.ledger
+        self._differing = differing(record.params, record.seals)
+
+    def __call__(self, state: SweepState) -> None:
+        """Compare the snapshots of this state."""
+        for snapshot in self._differing(state):
+            self.alterations.append(
+                Alteration(
+                    trial=None,
+                    what=snapshot.key,
+                    found="another state" if snapshot.holds else "torn, or not of its digest",
+                    recorded="the state that its seals give",
+                    run_id=self._ledger,
                 )
-    sealed = len(record.seals)
-    for run_id, run in runs.items():
-        generation = run.data.tags.get(records.GENERATION, "")
-        beside = run_id not in counted and generation.isdigit() and int(generation) < sealed
-        if beside and run.info.status != "KILLED":
-            yield Alteration(
-                trial=None,
-                what=f"run {run_id} of generation {generation}",
-                found=f"{run.info.status} beside the attempt that counts",
-                recorded="KILLED",
-                run_id=run_id,
             )
 
 

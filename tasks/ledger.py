@@ -30,11 +30,11 @@ from lepton_tasks.attempts import (
     find_runs,
     open_slots,
     read_attempts,
-    trial_condition,
 )
 from lepton_tasks.lease import Lease
 from lepton_tasks.objective import Outcome
 from lepton_tasks.seals import seal_key, seal_texts
+from lepton_tasks.snapshots import Keeper, snapshot_key
 from lepton_tasks.sweep_record import PARENT, SweepRecord
 from lepton_tasks.write_once import write_once
 
@@ -57,6 +57,7 @@ class MlflowLedger:
     def __init__(self, record: SweepRecord, lease: Lease) -> None:
         self.record, self.lease = record, lease
         self.client = record.store.client
+        self._hasty = self.client.hasty()
         self.declaration = record.declaration
         self._lock = threading.RLock()
         self._head = record.head
@@ -65,6 +66,9 @@ class MlflowLedger:
         self._shown: int | None = None
         self._parent = ""
         self._experiment = record.store.experiment_id
+        self._keeper: Keeper | None = Keeper(record.params, record.seals)
+        # Nobody drove before the first epoch: there is nothing to find.
+        self._others_ahead = lease.epoch > 1
 
     # -- taking the wheel -------------------------------------------------------------------
 
@@ -127,11 +131,15 @@ class MlflowLedger:
         Results that a driver recorded before it died stand. Every other attempt that is not
         KILLED becomes so, with its reason. A run that was deleted meanwhile, by its own objective
         perhaps, is brought back: it takes part in the counting.
+
+        The drivers before this one came to a generation only after the one before it. So from
+        the first generation on that none of them began, there is nothing to look for: a search
+        takes the longer the more runs the store holds.
         """
         with self._lock:
             self.lease.check()
             self._runs = {}
-            if self.lease.epoch == 1:  # nobody drove before: there is nothing to find
+            if not self._others_ahead:
                 return {}
             attempts = read_attempts(
                 self.client, self._experiment, self.declaration, generation, deleted=True
@@ -139,6 +147,7 @@ class MlflowLedger:
             for attempt in attempts:
                 if attempt.deleted:
                     self.client.restore_run(write_points.TRIAL_RESTORED, attempt.run_id)
+            self._others_ahead = bool(attempts)
             slots = open_slots(attempts, self._head)
             kept = {slot.run_id for slot in slots.values() if slot.run_id}
             for attempt in attempts:
@@ -155,15 +164,19 @@ class MlflowLedger:
 
         A driver that was killed leaves such runs, and so does a store that made a run twice.
         """
-        condition = trial_condition(self.declaration.name)
-        if but_generation is not None:
-            condition += f" and tags.`{records.GENERATION}` != '{but_generation}'"
         with self._lock:
             self.lease.check()
             for status in UNFINISHED:
-                running = f"{condition} and attributes.status = '{status}'"
-                for run in list(find_runs(self.client, self._experiment, running)):
-                    self._kill(run.info.run_id, ORPHANED)
+                # By status alone: few runs have it, where every trial has the tags.
+                condition = f"attributes.status = '{status}'"
+                for run in list(find_runs(self.client, self._experiment, condition)):
+                    tags = run.data.tags
+                    ours = (tags.get(records.KIND), tags.get(records.SWEEP)) == (
+                        "trial",
+                        self.declaration.name,
+                    )
+                    if ours and tags.get(records.GENERATION) != str(but_generation):
+                        self._kill(run.info.run_id, ORPHANED)
 
     # -- one trial --------------------------------------------------------------------------
 
@@ -274,7 +287,26 @@ class MlflowLedger:
                 write_once(self.client, write_points.SEAL_PART, ledger, part_key, part)
             write_once(self.client, write_points.SEAL, ledger, key, header)
             self._head, self._runs = chained, {}
+            self._keep_snapshot(state, sum(map(len, parts)))
             self._show_curves(state)
+
+    def _keep_snapshot(self, state: SweepState, characters: int) -> None:
+        """Keep the state now and then. It can be lost: what fails here is not tried again."""
+        ledger, key = (
+            self.record.entry.ledger,
+            snapshot_key(state.generations_done, self.lease.epoch),
+        )
+        try:
+            texts = self._keeper and self._keeper.sealed(state, self._head, characters)
+            if not texts:
+                return
+            parts, header = texts
+            for number, part in enumerate(parts):
+                part_key = f"{key}/{number:04d}"
+                self._hasty.log_param(write_points.SNAPSHOT_PART, ledger, part_key, part)
+            self._hasty.log_param(write_points.SNAPSHOT, ledger, key, header)
+        except Exception:  # noqa: BLE001  (whatever it is: the seals say it all)
+            self._keeper = None
 
     def _show_curves(self, state: SweepState) -> None:
         """The parent run's curves, for people: where the best changed, and the members' shares."""
@@ -316,7 +348,8 @@ class MlflowLedger:
                 self.record.refresh()
             except RecordError:
                 return  # `verify` names it; there is nothing that a fenced driver may mend
-            counted = {run for seal in self.record.seals for run in seal.runs}
+            sealed_runs = map(self.record.seals.runs, range(len(self.record.seals)))
+            counted = {run for runs in sealed_runs for run in runs}
             for run_id in sorted({*self._flying, *self._runs.values()} - counted):
                 tags = self.client.get_run(run_id).data.tags
                 sealed = int(tags[records.GENERATION]) < len(self.record.seals)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import overload
 
 from lepton_core.declaration import Settings
 from lepton_core.errors import RecordError, UnknownSweepError
 from lepton_core.events import Event, SettingsAmended, SweepDeclared
+from lepton_core.fold import SweepState
 from lepton_tasks import records, register
 from lepton_tasks.attempts import Attempt, find_runs, read_attempts, trial_condition
 from lepton_tasks.register import Entry
-from lepton_tasks.seals import Seal, seals
+from lepton_tasks.seals import Seals
+from lepton_tasks.snapshots import fold
 from lepton_tasks.store import Store, address, connect, exists, reachable
 
 PARENT = "parent"
@@ -29,13 +33,21 @@ class SweepRecord:
 
     def __init__(self, store: Store, entry: Entry) -> None:
         self.store, self.entry = store, entry
+        self._folded: tuple[str, SweepState] | None = None
         self.refresh()
 
     def refresh(self) -> None:
         """Read the ledger run again: claims, settings and seals, in one call."""
         run = self.store.client.get_run(self.entry.ledger)
-        self.params: Mapping[str, str] = run.data.params
-        self.tags: Mapping[str, str] = run.data.tags
+        self.take(run.data.params, run.data.tags)
+
+    def take(self, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
+        """Be what the ledger run was when somebody read it.
+
+        Raises:
+            RecordError: The declaration or a seal is torn or was altered.
+        """
+        self.params, self.tags = params, tags
         if self.tags.get(records.DECLARATION + records.DIGEST) != self.entry.digest:
             raise RecordError(
                 f"the declaration of sweep {self.entry.name!r} was altered: its digest is not the "
@@ -43,9 +55,7 @@ class SweepRecord:
                 name=self.entry.name,
             )
         self.declaration = records.read_declaration(self.tags)
-        self.seals: tuple[Seal, ...] = tuple(
-            seals(self.params, self.declaration, self.entry.digest)
-        )
+        self.seals = Seals(self.params, self.declaration, self.entry.digest)
 
     @property
     def parent(self) -> str | None:
@@ -59,16 +69,23 @@ class SweepRecord:
         return records.read_settings(self.params[keys[-1]]) if keys else None
 
     @property
-    def events(self) -> list[Event]:
-        """The sweep's history for the fold."""
+    def events(self) -> Sequence[Event]:
+        """The sweep's history for the fold; each event is read when it is asked for."""
+        first = [SweepDeclared(declaration=self.declaration)]
         amended = [SettingsAmended(settings=self.settings)] if self.settings else []
-        sealed = [seal.event for seal in self.seals]
-        return [SweepDeclared(declaration=self.declaration), *amended, *sealed]
+        return History([*first, *amended], self.seals)
 
     @property
     def head(self) -> str:
         """The hash that the next seal is chained to."""
-        return self.seals[-1].hash if self.seals else self.entry.digest
+        return self.seals.head()
+
+    @property
+    def state(self) -> SweepState:
+        """The fold of `events`, by way of the newest snapshot that holds."""
+        if self._folded is None or self._folded[0] != self.head:
+            self._folded = self.head, fold(self.params, self.declaration, self.seals)
+        return replace(self._folded[1], settings=self.settings)
 
     def attempts(self, generation: int | None = None) -> list[Attempt]:
         """The sweep's trial runs, or those of one generation."""
@@ -89,8 +106,48 @@ class SweepRecord:
         return next(find_runs(client, experiment, condition), None) is not None
 
 
+class History(Sequence[Event]):
+    """The events of a sweep: its declaration and settings, then a seal for each generation."""
+
+    def __init__(self, first: Sequence[Event], seals: Seals) -> None:
+        self._first, self._seals = first, seals
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._first) + len(self._seals)
+
+    def __iter__(self) -> Iterator[Event]:
+        """One after the other."""
+        yield from self._first
+        for seal in self._seals:
+            yield seal.event
+
+    @overload
+    def __getitem__(self, index: int) -> Event: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Event]: ...
+    def __getitem__(self, index: int | slice) -> Event | list[Event]:
+        """One event, or some."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        at, before = range(len(self))[index], len(self._first)
+        return self._first[at] if at < before else self._seals[at - before].event
+
+
 def open_record(name: str) -> SweepRecord:
     """A sweep of the store that the environment names, for reading.
+
+    Raises:
+        UnknownSweepError: The store has no sweep of that name; names those that it has.
+        StoreUnreachableError: The store failed.
+    """
+    store, entry = find_sweep(name)
+    with reachable(store.address.place):
+        return SweepRecord(store, entry)
+
+
+def find_sweep(name: str) -> tuple[Store, Entry]:
+    """The store that the environment names, and a sweep of it, whose history is not read.
 
     Raises:
         UnknownSweepError: The store has no sweep of that name; names those that it has.
@@ -102,7 +159,7 @@ def open_record(name: str) -> SweepRecord:
         with reachable(where.place):
             entries = register.entries(store)
             if name in entries:
-                return SweepRecord(store, entries[name])
+                return store, entries[name]
             known = ", ".join(entries) or "none"
     else:
         known = "none; there is no such file yet"

@@ -135,6 +135,8 @@ class RL:
         start = next((told.trials[i].proposal.origin.get("start") for i in sorted(own)), None)
         if start is not None:  # the first actions of a policy that began elsewhere
             state = replace(state, gaussian=round_gaussian(start, self.deviation))
+        if state.starts:  # a policy that began elsewhere learns alone, or it would be drawn back
+            seen = [one for one in seen if not one.foreign]
         state = replace(state, batch=(*state.batch, *seen))
         if state.gaussian is None and space.numbers:
             return replace(state, batch=())
@@ -144,11 +146,8 @@ class RL:
         ranked = sorted(state.batch, key=lambda e: inf if e.loss is None else e.loss)
         half = len(ranked) // 2
         # Another's trial teaches where it is good; to a bad one the policy might never have gone.
-        # A policy that began elsewhere learns alone: it would be drawn back to where it came from.
         used = [
-            e
-            for i, e in enumerate(ranked)
-            if not e.foreign or (i < half and e.loss is not None and not state.starts)
+            e for i, e in enumerate(ranked) if not e.foreign or (i < half and e.loss is not None)
         ]
         if len(used) < LEAST_BATCH:
             return state

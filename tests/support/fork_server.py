@@ -29,6 +29,7 @@ from lepton_core.events import Proposal, TrialRecord
 from lepton_core.fold import SweepState
 from lepton_flows import driver, loop
 from lepton_flows.observer import Driving, Observer
+from lepton_tasks import snapshots
 from lepton_tasks.in_process import InProcessEvaluator
 from lepton_tasks.ledger import MlflowLedger
 from lepton_tasks.objective import load
@@ -46,13 +47,13 @@ class Told(Observer):
         print("say", message, flush=True)
 
     def began(self, driving: Driving) -> None:
-        print("began", len(driving.state.generations), flush=True)
+        print("began", driving.state.generations_done, flush=True)
 
     def trial_finished(self, record: TrialRecord) -> None:
         print("trial", record.proposal.number, flush=True)
 
     def sealed(self, state: SweepState) -> None:
-        print("sealed", len(state.generations) - 1, flush=True)
+        print("sealed", state.generations_done - 1, flush=True)
 
 
 class NoWorkers(InProcessEvaluator):
@@ -134,15 +135,15 @@ def signal_before_write(number: int, what: str) -> None:
     event.listen(Engine, "before_cursor_execute", count)
 
 
-def signal_at_seal(number: int, what: str) -> None:
-    """Send this process's group a signal before the `number`-th write of its first seal."""
-    seal = MlflowLedger.seal
+def signal_at(step: str, number: int, what: str) -> None:
+    """Send this process's group a signal before the `number`-th write of a step of the ledger."""
+    original = getattr(MlflowLedger, step)
 
-    def sealing(self: MlflowLedger, *arguments: Any) -> None:
+    def stepping(self: MlflowLedger, *arguments: Any) -> None:
         signal_before_write(number, what)
-        seal(self, *arguments)
+        original(self, *arguments)
 
-    MlflowLedger.seal = sealing  # type: ignore[method-assign]
+    setattr(MlflowLedger, step, stepping)
 
 
 def set_clock_wrong(seconds: float) -> None:
@@ -160,6 +161,10 @@ def child(request: dict[str, Any]) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    if request.get("snapshot_always"):
+        snapshots.EVERY, snapshots.SHARE = 1, 0
+    if "at_snapshot" in request:
+        signal_at("_keep_snapshot", *request["at_snapshot"])
     if "signal_before_write" in request:
         signal_before_write(*request["signal_before_write"])
     if "skew_s" in request:
@@ -169,7 +174,7 @@ def child(request: dict[str, Any]) -> None:
     if "fail_once_at" in request:
         fail_once_at(request["fail_once_at"])
     if "at_seal" in request:
-        signal_at_seal(*request["at_seal"])
+        signal_at("seal", *request["at_seal"])
     code = 1
     try:
         if "race" in request:
