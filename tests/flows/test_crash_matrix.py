@@ -26,6 +26,7 @@ KILLED = -signal.SIGKILL
 MIDST = {name: 6 for name in POINTS if name.startswith("trial.")}
 MIDST |= {"seal.part": 2, "seal.header": 2, "seal.curves": 2, "driver.heartbeat": 2}
 MIDST |= {"trial.killed_reason": 1, "trial.killed_status": 1, "trial.restored": 1}
+MIDST |= {"snapshot.part": 2, "snapshot.header": 2}
 BY_A_SECOND_DRIVER = ("trial.killed_reason", "trial.killed_status")
 BY_WORKERS = ("trial.output", "trial.restored")  # what only a trial in a worker brings about
 
@@ -136,6 +137,8 @@ def test_killed_at_each_write_point_and_resumed(
     if point in BY_WORKERS:
         request = {}
         sweep_folder.let_objective_begin_with(PRINTS_AND_DELETES_ITS_RUN)
+    if point.startswith("snapshot."):
+        request["snapshot_always"] = True
     if point == "driver.heartbeat":
         request["env"] = {"LEPTON_LEASE_SECONDS": "1", "PAUSE": "0.2"}
     again = killed_and_resumed(sweep_folder, drivers, undisturbed, point, when, **request)
