@@ -18,10 +18,9 @@ from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type
 
 from lepton_core import portfolio
 from lepton_core.canonical import canonical_json, shown
-from lepton_core.credit import CreditState
 from lepton_core.declaration import Declaration
 from lepton_core.errors import RecordError, SpaceError
-from lepton_core.events import Failure, TrialRecord
+from lepton_core.events import TrialRecord
 from lepton_core.fold import SweepState
 from lepton_core.portfolio import PortfolioState
 from lepton_core.proposers.base import Seen
@@ -29,24 +28,13 @@ from lepton_core.proposers.base import Seen
 SCHEMA = 1
 MAX_TEXT = 4_000_000  # characters: what is longer is neither written nor read
 MAX_NUMBER = sys.float_info.max
-_PLAIN: Mapping[str, Any] = {
-    "generations_done": int,
-    "trials_done": int,
-    "failed": int,
-    "last_failure": Failure | None,
-    "proposed": Mapping[str, int],
-    "best": TrialRecord | None,
-    "driven_s": float,
-}
+NOT_KEPT = ("declaration", "settings", "seen")  # the record gives them
 
 
 def encode(state: SweepState) -> str:
     """A state as canonical JSON, without what was tried, the declaration and the settings."""
-    content = {name: _to_json(getattr(state, name)) for name in _PLAIN}
-    content["credit"] = _to_json(state.portfolio.credit)
-    content["members"] = {n: _to_json(member) for n, member in state.portfolio.members.items()}
-    content["schema"] = SCHEMA
-    return canonical_json(content)
+    kept = {name: getattr(state, name) for name in _hints(SweepState) if name not in NOT_KEPT}
+    return canonical_json({**to_json(kept), "schema": SCHEMA})
 
 
 def decode(text: str, declaration: Declaration, seen: Seen) -> SweepState:
@@ -66,22 +54,28 @@ def decode(text: str, declaration: Declaration, seen: Seen) -> SweepState:
         content = json.loads(text, parse_constant=lambda name: _refuse(name, "a number"))
     except (ValueError, RecursionError) as error:
         raise RecordError("the snapshot is no JSON; it is of no use") from error
-    new = portfolio.init(declaration)
-    names = {*_PLAIN, "credit", "members", "schema"}
-    if not isinstance(content, dict) or content.keys() != names or content["schema"] != SCHEMA:
+    hints = {name: kind for name, kind in _hints(SweepState).items() if name not in NOT_KEPT}
+    if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA:
         _refuse(content, f"a snapshot of schema {SCHEMA}")
-    members = content["members"]
+    if content.keys() != hints.keys():
+        _refuse(content, f"the keys {', '.join(hints)}")
+    learned = _portfolio(content.pop("portfolio"), portfolio.init(declaration))
+    known = {name: from_json(hints[name], found) for name, found in content.items()}
+    known["best"] = _with_params_in_order(known["best"], declaration)
+    return SweepState(declaration=declaration, **known, seen=seen, portfolio=learned)
+
+
+def _portfolio(found: Any, new: PortfolioState) -> PortfolioState:
+    """What was learned; each member's state has the type of its new one."""
+    hints = _hints(PortfolioState)
+    if not isinstance(found, dict) or found.keys() != hints.keys():
+        _refuse(found, f"the keys {', '.join(hints)}")
+    members = found.pop("members")
     if not isinstance(members, dict) or members.keys() != new.members.keys():
         _refuse(members, f"the members {', '.join(new.members)}")
-    known = {name: _from_json(kind, content[name]) for name, kind in _PLAIN.items()}
-    return SweepState(
-        declaration=declaration,
-        **{**known, "best": _with_params_in_order(known["best"], declaration)},
-        seen=seen,
-        portfolio=PortfolioState(
-            {name: _from_json(type(one), members[name]) for name, one in new.members.items()},
-            _from_json(CreditState, content["credit"]),
-        ),
+    known = {name: from_json(hints[name], one) for name, one in found.items()}
+    return PortfolioState(
+        members={n: from_json(type(one), members[n]) for n, one in new.members.items()}, **known
     )
 
 
@@ -96,18 +90,18 @@ def _with_params_in_order(best: TrialRecord | None, declaration: Declaration) ->
     return replace(best, proposal=replace(best.proposal, params=params))
 
 
-def _to_json(value: Any) -> Any:
+def to_json(value: Any) -> Any:
     """Dataclasses and mappings become objects, tuples lists."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {name: _to_json(getattr(value, name)) for name in _hints(type(value))}
+        return {name: to_json(getattr(value, name)) for name in _hints(type(value))}
     if isinstance(value, Mapping):
-        return {key: _to_json(one) for key, one in value.items()}
+        return {key: to_json(one) for key, one in value.items()}
     if isinstance(value, tuple | list):
-        return [_to_json(one) for one in value]
+        return [to_json(one) for one in value]
     return value
 
 
-def _from_json(kind: Any, found: Any) -> Any:
+def from_json(kind: Any, found: Any) -> Any:
     """The value of a declared type that a JSON value stands for.
 
     Raises:
@@ -120,12 +114,12 @@ def _from_json(kind: Any, found: Any) -> Any:
     elif origin is tuple and isinstance(found, list):
         value = _tuple(arguments, found)
     elif origin is Mapping and isinstance(found, dict):
-        value = {key: _from_json(arguments[1], one) for key, one in found.items()}
+        value = {key: from_json(arguments[1], one) for key, one in found.items()}
     elif isinstance(kind, type) and is_dataclass(kind) and isinstance(found, dict):
         hints = _hints(kind)
         if found.keys() != hints.keys():
             _refuse(found, f"the fields of {kind.__name__}")
-        value = kind(**{name: _from_json(one, found[name]) for name, one in hints.items()})
+        value = kind(**{name: from_json(one, found[name]) for name, one in hints.items()})
     elif not (kind is Any or (origin is Literal and found in arguments) or _is_plain(kind, found)):
         _refuse(found, shown(kind))
     return value
@@ -133,10 +127,10 @@ def _from_json(kind: Any, found: Any) -> Any:
 
 def _tuple(kinds: tuple[Any, ...], found: list[Any]) -> tuple[Any, ...]:
     if kinds[-1] is Ellipsis:
-        return tuple(_from_json(kinds[0], one) for one in found)
+        return tuple(from_json(kinds[0], one) for one in found)
     if len(kinds) != len(found):
         _refuse(found, f"{len(kinds)} values")
-    return tuple(_from_json(kind, one) for kind, one in zip(kinds, found, strict=True))
+    return tuple(from_json(kind, one) for kind, one in zip(kinds, found, strict=True))
 
 
 def _is_plain(kind: Any, found: Any) -> bool:
@@ -148,7 +142,7 @@ def _is_plain(kind: Any, found: Any) -> bool:
 def _first_that_fits(kinds: tuple[Any, ...], found: Any) -> Any:
     for kind in kinds:
         try:
-            return _from_json(kind, found)
+            return from_json(kind, found)
         except RecordError:
             continue
     return _refuse(found, shown(kinds))

@@ -174,15 +174,16 @@ def test_a_key_that_is_none_is_passed_over(history, key):
 def hostile(state):
     """Texts whose digests fit: they have the types of a state, and come to nothing."""
     content = json.loads(encode(state))
+    learned = content["portfolio"]["members"]
     yield "{}"
     yield "[" * 5000
     for name, change in {
-        "rl": {"gaussian": {**content["members"]["rl"]["gaussian"], "mean": [0.5] * 9}},
-        "ga": {"population": content["members"]["ga"]["population"][:1], "step": 1e308},
-        "pso": {"swarm": [{**content["members"]["pso"]["swarm"][0], "position": []}], "turn": 10},
+        "rl": {"gaussian": {**learned["rl"]["gaussian"], "mean": [0.5] * 9}},
+        "ga": {"population": learned["ga"]["population"][:1], "step": 1e308},
+        "pso": {"swarm": [{**learned["pso"]["swarm"][0], "position": []}], "turn": 10},
     }.items():
-        members = {**content["members"], name: {**content["members"][name], **change}}
-        yield canonical_json({**content, "members": members})
+        members = {**learned, name: {**learned[name], **change}}
+        yield canonical_json({**content, "portfolio": {**content["portfolio"], "members": members}})
     yield canonical_json({**content, "trials_done": 3})
     yield canonical_json({**content, "generations_done": 3})
     yield canonical_json({**content, "generations_done": -1})
