@@ -106,14 +106,14 @@ def test_from_a_snapshot_at_any_generation_the_state_is_that_of_full_replay(hist
 
 
 def other(state):
-    """A state that fits all types, and is not this one."""
-    return replace(state, driven_s=77.0)
+    """A state that fits all types, and is not this one, nor comes to be it."""
+    return replace(state, failed=1000)
 
 
 def test_the_newest_snapshot_is_what_is_gone_on_from(history):
     """It shows, since this one lies: only the seals after it were folded."""
     params, states = history
-    lie = encode(replace(states[8][0], failed=1000))
+    lie = encode(other(states[8][0]))
     state = fold(with_snapshot(history, 8, text=lie), DECLARED, read(params))
     assert state.failed > 1000
     both = with_snapshot(history, 8, text=lie) | with_snapshot(history, 10)
@@ -146,7 +146,7 @@ def test_a_snapshot_of_another_history_is_passed_over(history):
 )
 def test_a_snapshot_whose_header_does_not_fit_is_passed_over(history, header):
     params, states = history
-    lie = encode(replace(states[12][0], failed=1000))
+    lie = encode(other(states[12][0]))
     texts = with_snapshot(history, 12, text=lie)
     changed = {**json.loads(texts[snapshot_key(12, 1)]), **header}
     texts[snapshot_key(12, 1)] = json.dumps(changed)
