@@ -97,6 +97,20 @@ def find_runs(
             return
 
 
+def unfinished_trials(client: StoreClient, experiment_id: str, name: str) -> Iterator[Any]:
+    """The runs of a sweep's trials that show as under way.
+
+    They are searched by status alone, which few runs have, and told by their tags, which every
+    trial has: among many runs a search by tags takes long.
+    """
+    for status in UNFINISHED:
+        condition = f"attributes.status = '{status}'"
+        for run in list(find_runs(client, experiment_id, condition)):
+            tags = run.data.tags
+            if (tags.get(records.KIND), tags.get(records.SWEEP)) == ("trial", name):
+                yield run
+
+
 def trial_condition(name: str, generation: int | None = None) -> str:
     """The search for a sweep's trials, or for those of one generation."""
     condition = f"tags.`{records.KIND}` = 'trial' and tags.`{records.SWEEP}` = '{name}'"

@@ -30,6 +30,7 @@ from lepton_tasks.attempts import (
     find_runs,
     open_slots,
     read_attempts,
+    unfinished_trials,
 )
 from lepton_tasks.lease import Lease
 from lepton_tasks.objective import Outcome
@@ -166,17 +167,9 @@ class MlflowLedger:
         """
         with self._lock:
             self.lease.check()
-            for status in UNFINISHED:
-                # By status alone: few runs have it, where every trial has the tags.
-                condition = f"attributes.status = '{status}'"
-                for run in list(find_runs(self.client, self._experiment, condition)):
-                    tags = run.data.tags
-                    ours = (tags.get(records.KIND), tags.get(records.SWEEP)) == (
-                        "trial",
-                        self.declaration.name,
-                    )
-                    if ours and tags.get(records.GENERATION) != str(but_generation):
-                        self._kill(run.info.run_id, ORPHANED)
+            for run in unfinished_trials(self.client, self._experiment, self.declaration.name):
+                if run.data.tags.get(records.GENERATION) != str(but_generation):
+                    self._kill(run.info.run_id, ORPHANED)
 
     # -- one trial --------------------------------------------------------------------------
 
@@ -292,10 +285,8 @@ class MlflowLedger:
 
     def _keep_snapshot(self, state: SweepState, characters: int) -> None:
         """Keep the state now and then. It can be lost: what fails here is not tried again."""
-        ledger, key = (
-            self.record.entry.ledger,
-            snapshot_key(state.generations_done, self.lease.epoch),
-        )
+        ledger = self.record.entry.ledger
+        key = snapshot_key(state.generations_done, self.lease.epoch)
         try:
             texts = self._keeper and self._keeper.sealed(state, self._head, characters)
             if not texts:

@@ -11,7 +11,7 @@ from lepton_core.errors import RecordError, UnknownSweepError
 from lepton_core.events import Event, SettingsAmended, SweepDeclared
 from lepton_core.fold import SweepState
 from lepton_tasks import records, register
-from lepton_tasks.attempts import Attempt, find_runs, read_attempts, trial_condition
+from lepton_tasks.attempts import Attempt, read_attempts, unfinished_trials
 from lepton_tasks.register import Entry
 from lepton_tasks.seals import Seals
 from lepton_tasks.snapshots import fold
@@ -97,13 +97,12 @@ class SweepRecord:
 
     @property
     def has_running_trials(self) -> bool:
-        """Whether a trial's run shows as running: under way, or made late, by a lost request."""
+        """Whether a trial's run shows as under way: it is, or a lost request made it late."""
         if self.parent is None:
             return False
         client = self.store.client
         experiment = client.get_run(self.parent).info.experiment_id
-        condition = f"{trial_condition(self.entry.name)} and attributes.status = 'RUNNING'"
-        return next(find_runs(client, experiment, condition), None) is not None
+        return any(unfinished_trials(client, experiment, self.entry.name))
 
 
 class History(Sequence[Event]):

@@ -127,7 +127,7 @@ SNAPSHOT_PART = _point(
     "without its header no snapshot; the seals say it all",
 )
 SNAPSHOT = _point(
-    "snapshot.header", "a snapshot's header", "the next driver resumes from it, and needs not to"
+    "snapshot.header", "a snapshot's header", "the next driver goes on from it, but need not"
 )
 CURVES = _point(
     "seal.curves",

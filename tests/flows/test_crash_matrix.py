@@ -138,7 +138,7 @@ def test_killed_at_each_write_point_and_resumed(
         request = {}
         sweep_folder.let_objective_begin_with(PRINTS_AND_DELETES_ITS_RUN)
     if point.startswith("snapshot."):
-        request["snapshot_always"] = True
+        request["snapshot_every"] = 1
     if point == "driver.heartbeat":
         request["env"] = {"LEPTON_LEASE_SECONDS": "1", "PAUSE": "0.2"}
     again = killed_and_resumed(sweep_folder, drivers, undisturbed, point, when, **request)

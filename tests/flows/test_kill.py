@@ -124,7 +124,7 @@ def test_killed_while_it_keeps_a_snapshot(sweep_folder, undisturbed, drivers):
             sweep_folder.path,
             sweep_folder.mark,
             in_process=True,
-            snapshot_always=True,
+            snapshot_every=1,
             at_snapshot=[kills % 4 + 1, "SIGKILL"],
         )
         if driver.wait() == 0:

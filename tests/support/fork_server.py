@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,23 @@ def set_clock_wrong(seconds: float) -> None:
     time.time_ns = lambda: read_ns() + int(seconds * 1e9)
 
 
+def keep_snapshots(every: int) -> None:
+    """Keep a snapshot after so many generations, however long it is."""
+    snapshots.EVERY, snapshots.SHARE = every, 0
+
+
+# What a request may ask for before the driver begins, by its key.
+PREPARATIONS: dict[str, Callable[..., None]] = {
+    "snapshot_every": keep_snapshots,
+    "at_snapshot": partial(signal_at, "_keep_snapshot"),
+    "at_seal": partial(signal_at, "seal"),
+    "signal_before_write": signal_before_write,
+    "skew_s": set_clock_wrong,
+    "kill_at": kill_at,
+    "fail_once_at": fail_once_at,
+}
+
+
 def child(request: dict[str, Any]) -> None:
     os.setsid()
     os.chdir(request["folder"])
@@ -161,20 +179,10 @@ def child(request: dict[str, Any]) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    if request.get("snapshot_always"):
-        snapshots.EVERY, snapshots.SHARE = 1, 0
-    if "at_snapshot" in request:
-        signal_at("_keep_snapshot", *request["at_snapshot"])
-    if "signal_before_write" in request:
-        signal_before_write(*request["signal_before_write"])
-    if "skew_s" in request:
-        set_clock_wrong(request["skew_s"])
-    if "kill_at" in request:
-        kill_at(*request["kill_at"])
-    if "fail_once_at" in request:
-        fail_once_at(request["fail_once_at"])
-    if "at_seal" in request:
-        signal_at("seal", *request["at_seal"])
+    for name, prepare in PREPARATIONS.items():
+        if name in request:
+            asked = request[name]
+            prepare(*(asked if isinstance(asked, list) else [asked]))
     code = 1
     try:
         if "race" in request:

@@ -272,6 +272,7 @@ def test_a_wrong_time_to_live_is_the_usual_one(monkeypatch):
     assert leases.time_to_live() == 30.0
 
 
+@on_every_store
 def test_a_lease_is_confirmed_without_reading_the_history(store, ledger, claim_now, monkeypatch):
     """That would take a second of every five where the history is long."""
     won = claim_now()
