@@ -44,14 +44,14 @@ Key = tuple[str, int, int, int, int]
 
 
 def lepton(
-    problem: Problem, seed: int, evaluations: int, proposers: tuple[str, ...]
+    problem: Problem, seed: int, evaluations: int, proposers: tuple[str, ...], generation: int
 ) -> list[float]:
     """The losses of a sweep in order, by the same fold and plan that every sweep has."""
     declaration = Declaration(
         name="bench",
         space=problem.space,
         seed=seed,
-        generation=GENERATION,
+        generation=generation,
         portfolio=Portfolio(proposers=proposers),
     )
     state = replay([SweepDeclared(declaration=declaration)])
@@ -59,7 +59,7 @@ def lepton(
     while len(losses) < evaluations:
         trials = tuple(
             TrialRecord(proposal=p, value=problem.loss(list(p.params.values())))
-            for p in plan(state, GENERATION)
+            for p in plan(state, generation)
         )
         losses += [t.value for t in trials if t.value is not None]
         state = evolve(state, GenerationSealed(generation=state.generations_done, trials=trials))
@@ -76,6 +76,7 @@ class Work:
     instances: tuple[int, ...]
     seeds: int
     evaluations: int
+    generation: int
 
     def run(self) -> dict[str, dict[Key, list[float]]]:
         """Every method's regrets after each evaluation."""
@@ -83,7 +84,7 @@ class Work:
         for problem in problems(self.suite, (self.function,), DIMENSIONS, self.instances):
             for seed, name in product(range(self.seeds), self.methods):
                 if name in LEPTON:
-                    losses = lepton(problem, seed, self.evaluations, LEPTON[name])
+                    losses = lepton(problem, seed, self.evaluations, LEPTON[name], self.generation)
                 else:
                     losses = PEERS[name](problem, seed, self.evaluations)
                 key = (self.suite, self.function, problem.dimension, problem.instance, seed)
@@ -202,6 +203,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--instances", type=int, nargs="+", default=(1, 2, 3))
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--generation", type=int, default=GENERATION, help="ours alone")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--json", action="store_true")
     told = parser.parse_args()
@@ -214,6 +216,7 @@ def main() -> None:
             tuple(told.instances),
             told.seeds,
             told.evaluations,
+            told.generation,
         )
         for suite, function in product(told.suites, functions)
     ]

@@ -198,7 +198,7 @@ class Int:
         """How many values there are."""
         return self._last + 1
 
-    def _log_edges(self) -> tuple[float, float]:
+    def log_edges(self) -> tuple[float, float]:
         """Where the least and the greatest value's cells end, so that each has its share."""
         top = self.low + self._last * self._pace
         return (
@@ -209,7 +209,7 @@ class Int:
     def decode(self, u: float) -> int:
         """The value at ``u`` in [0, 1]."""
         if self.log:
-            bottom, top = self._log_edges()
+            bottom, top = self.log_edges()
             k = round((math.exp(bottom + u * (top - bottom)) - self.low) / self._pace)
         else:
             k = math.floor(u * (self._last + 1))
@@ -219,7 +219,7 @@ class Int:
         """Where in [0, 1] a value lies."""
         n = int(value)  # type: ignore[arg-type]  # validated
         if self.log:
-            bottom, top = self._log_edges()
+            bottom, top = self.log_edges()
             return (math.log(n) - bottom) / (top - bottom)
         return ((n - self.low) // self._pace + 0.5) / (self._last + 1)
 

@@ -133,7 +133,13 @@ def suggest(
     slots: int,
     seen: Seen,
 ) -> tuple[Candidate, ...]:
-    """One candidate a slot, none of which was tried before where the space has others left."""
+    """One candidate a slot, none of which was tried before where the space has others left.
+
+    Tried is what was ever proposed, failed or not. It holds exactly in a space of up to
+    `lepton_core.space.MAX_LISTED` configurations; in one of more, a proposer gives up after twice
+    `lepton_core.proposers.base.MAX_REDRAWS` draws, of which the later are half uniform. A starting
+    point is run whatever was tried.
+    """
     names = allot(state, declaration, generation=generation, first_number=first_number, slots=slots)
     chosen: dict[int, Candidate] = {
         slot: Candidate(

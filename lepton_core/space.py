@@ -10,11 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
+from itertools import product
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lepton_core.canonical import Params, Value, canonical_json, shown, value_text
+from lepton_core.cells import Cell, cell
 from lepton_core.domains import Choice, Domain, Fixed, Float, Int
 from lepton_core.errors import SpaceError, path_text
 from lepton_core.keys import is_mlflow_key, key_text, listing
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Choice", "Domain", "Fixed", "Float", "Int", "Space"]
 
 MAX_PARAMS = 1000
+MAX_LISTED = 4096  # configurations, to choose among those that are left
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,11 +92,41 @@ class Space:
         """The dimensions that are numbers: floats and ints."""
         return tuple(j for j in range(len(self.free)) if j not in self.choices)
 
+    def cell(self, j: int, u: float, aside: int = 0) -> Cell | None:
+        """Where the cell of dimension j at ``u`` begins and ends, if its values can be counted.
+
+        Args:
+            j: A dimension that is a number.
+            u: Values outside of [0, 1] are clipped.
+            aside: Rather the cell so many values above it; where there is none, as many below.
+        """
+        domain, u = self.params[self.free[j]], min(1.0, max(0.0, u))
+        return cell(domain, u, aside) if isinstance(domain, Float | Int) else None
+
     @cached_property
-    def cells(self) -> tuple[int, ...]:
-        """How many values each number has, in the order of `numbers`; 0: it is continuous."""
-        domains = (self.params[self.free[j]] for j in self.numbers)
-        return tuple(d.cells for d in domains if isinstance(d, Float | Int))
+    def configurations(self) -> Mapping[str, dict[str, Value]] | None:
+        """Every configuration by its key; None: more than `MAX_LISTED`, or beyond counting."""
+        axes = []
+        for name in self.free:
+            domain = self.params[name]
+            k = len(domain.choices) if isinstance(domain, Choice) else 0
+            if isinstance(domain, Float | Int):
+                k = domain.cells
+            axes.append(k)
+        if 0 in axes or prod(axes) > MAX_LISTED:
+            return None
+        middles = [
+            [self._middle(name, i, k) for i in range(k)]
+            for name, k in zip(self.free, axes, strict=True)
+        ]
+        found = (self.decode(point) for point in product(*middles))
+        return {self.key(params): params for params in found}
+
+    def _middle(self, name: str, i: int, k: int) -> float:
+        """The middle of a param's i-th cell of k."""
+        domain = self.params[name]
+        ends = cell(domain, 0.0, i) if isinstance(domain, Float | Int) else None
+        return sum(ends) / 2 if ends else (i + 0.5) / k
 
     @cached_property
     def _by_dependency(self) -> tuple[str, ...]:

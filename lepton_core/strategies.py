@@ -152,6 +152,28 @@ def large_spaces() -> st.SearchStrategy[Space]:
     return spaces(max_params=3).map(lambda space: Space({**space.params, **wide}))
 
 
+@st.composite
+def small_spaces(draw: st.DrawFn) -> Space:
+    """Spaces with so few configurations that a sweep uses them up; some under conditions."""
+    few = st.one_of(
+        st.builds(Choice, choice_values()),
+        st.builds(lambda low, span: Int(low, low + span), st.integers(-3, 3), st.integers(1, 4)),
+        st.builds(lambda span: Int(1, 1 + span, log=True), st.integers(1, 4)),
+        st.builds(
+            lambda k, log: Float(0.5, 0.5 + k, step=1.0, log=log), st.integers(1, 3), st.booleans()
+        ),
+    )
+    names = _NAMES[: draw(st.integers(1, 3))]
+    domains: dict[str, Domain] = {}
+    for name in names:
+        domain = draw(few)
+        if isinstance(domains.get("p0"), Choice | Int) and draw(st.booleans()):
+            allowed = domains["p0"].decode(draw(st.floats(0, 1)))
+            domain = replace(domain, when={"p0": [allowed]})
+        domains[name] = domain
+    return Space(dict(domains))
+
+
 @cache
 def results() -> st.SearchStrategy[float | Failure]:
     """How a trial ends: any finite value, or any failure."""

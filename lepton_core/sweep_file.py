@@ -15,7 +15,7 @@ from lepton_core.errors import DeclarationError, SpaceError
 from lepton_core.keys import Path, check_keys, is_mlflow_key
 from lepton_core.portfolio import CREDIT
 from lepton_core.proposers import DEFAULT_PROPOSERS, PROPOSERS
-from lepton_core.proposers.settings import settings_of
+from lepton_core.proposers.settings import clash_of, settings_of
 from lepton_core.space import Space
 from lepton_core.space_file import at_path, parse_space
 from lepton_core.values import is_number
@@ -221,6 +221,9 @@ def _settings(
                 (*path, name),
                 found=value,
             )
+    clash = clash_of(kind, values)
+    if clash:
+        raise DeclarationError(clash.problem, (*path, clash.name), found=values[clash.name])
     return values
 
 

@@ -42,11 +42,12 @@ from lepton_core.strategies import (
     large_spaces,
     play,
     slot_sets,
+    small_spaces,
     spaces,
     text,
 )
 
-__all__ = ["LAW", "ProposerContract", "histories", "large_spaces", "play", "spaces"]
+__all__ = ["LAW", "ProposerContract", "histories", "large_spaces", "play", "small_spaces", "spaces"]
 
 LAW = settings(
     max_examples=12,
@@ -210,6 +211,21 @@ class ProposerContract:
             assert len(set(keys)) == len(keys)
             assert not any(key in played.seen for key in keys)
             played = replace(played, seen=played.seen.and_also(keys[:32]))
+
+    @LAW
+    @given(space=small_spaces(), history=histories(), slots=slot_sets(), seed=SEEDS)
+    def test_a_small_space_is_used_up_before_anything_is_repeated(
+        self, space: Space, history: History, slots: tuple[int, ...], seed: int
+    ) -> None:
+        """However sure a proposer is of what is best; what failed is not proposed again either."""
+        proposer = self.new()
+        played = play(proposer, space, history, seed=seed)
+        every = space.configurations
+        assert every is not None
+        left = {key for key in every if key not in played.seen}
+        asked = ask(space, played, slots=slots, seed=seed)
+        keys = [space.key(c.params) for c in proposer.suggest(played.state, asked)]
+        assert len(left & set(keys)) == min(len(left), len(slots))
 
     def _next(self, played: Played, space: Space) -> tuple[str, str]:
         candidates = self.new().suggest(played.state, ask(space, played, slots=range(5)))

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import socket
 import sqlite3
-import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from lepton_core.errors import StoreUnreachableError
-from lepton_tasks import write_points
+from lepton_tasks import embedded_store, write_points
 from lepton_tasks.store_client import StoreClient, first_line
 
 EMBEDDED = Path("mlruns")
-DATABASE = "mlflow.db"
 TRIALS_EXPERIMENT = "lepton"
 LEDGER_EXPERIMENT = "lepton-ledger"
 PROBE_SECONDS = 5.0
-UNFINISHED, UNFINISHED_SECONDS = ".new-", 600.0  # a database in the making, and when it is given up
 QUIET = {
     # Cut values would be wrong values: let the store refuse them instead.
     "MLFLOW_TRUNCATE_LONG_VALUES": "false",
@@ -63,7 +58,7 @@ class Address:
     @property
     def database(self) -> Path | None:
         """The embedded store's file."""
-        return self.folder / DATABASE if self.folder else None
+        return self.folder / embedded_store.DATABASE if self.folder else None
 
     def artifacts_of(self, experiment: str) -> str | None:
         """Where an experiment's artifacts go; None leaves that to the user's store."""
@@ -84,7 +79,7 @@ def address() -> Address:
     if uri:
         return Address(uri, experiment, None)
     folder = EMBEDDED.absolute()
-    return Address(f"sqlite:///{folder / DATABASE}", experiment, folder)
+    return Address(f"sqlite:///{folder / embedded_store.DATABASE}", experiment, folder)
 
 
 def without_password(uri: str) -> str:
@@ -124,7 +119,7 @@ def connect(where: Address | None = None) -> Store:
     _probe(where)
     with reachable(where.place):
         if where.folder is not None:
-            _prepare(where.folder)
+            embedded_store.prepare(where.folder)
         # Imported late: it costs more than a second.
         from mlflow import MlflowClient  # noqa: PLC0415
 
@@ -138,8 +133,6 @@ def connect(where: Address | None = None) -> Store:
                 place=where.place,
             ) from None
         ledger = experiment(client, LEDGER_EXPERIMENT, where)
-        if where.database is not None:
-            _write_ahead(where.database)
     return Store(where, client, trials, ledger)
 
 
@@ -231,39 +224,3 @@ def _probe(where: Address) -> None:
             "Start it, or set MLFLOW_TRACKING_URI to the right one (unset: a file in ./mlruns).",
             place=where.place,
         ) from error
-
-
-def _prepare(folder: Path) -> None:
-    """Make the embedded store's folder and database, whole or not at all.
-
-    MLflow makes its tables one by one. Killed among them it would leave a database that no MLflow
-    opens again, so they are made in a file beside it, which becomes the database at one stroke.
-    """
-    (folder / "artifacts").mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(f"{folder} cannot be written")
-    for left in folder.glob(f"{UNFINISHED}*"):  # by a driver that was killed just here
-        if time.time() - left.stat().st_mtime > UNFINISHED_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
-    if (folder / DATABASE).exists():
-        return
-    from mlflow import MlflowClient  # noqa: PLC0415  (costs more than a second)
-
-    with tempfile.TemporaryDirectory(
-        prefix=UNFINISHED, dir=folder, ignore_cleanup_errors=True
-    ) as new:
-        database = Path(new, DATABASE)
-        MlflowClient(f"sqlite:///{database}").search_experiments(max_results=1)
-        with suppress(FileExistsError):  # another driver was faster
-            os.link(database, folder / DATABASE)
-
-
-def _write_ahead(database: Path) -> None:
-    """Switch the embedded database to its write-ahead log, which it then keeps.
-
-    Commits cost a third less, and readers such as the MLflow UI no longer block the driver.
-    """
-    with closing(sqlite3.connect(database, timeout=20)) as connection:
-        mode = connection.execute("PRAGMA journal_mode").fetchone()
-        if mode != ("wal",):
-            connection.execute("PRAGMA journal_mode=WAL")

@@ -14,6 +14,8 @@ from functools import cached_property
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import numpy as np
+
 from lepton_core.canonical import Params
 from lepton_core.declaration import Direction, to_loss
 from lepton_core.events import TrialRecord
@@ -21,8 +23,9 @@ from lepton_core.rng import rng
 from lepton_core.space import Space
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
 
 State = TypeVar("State")
 Point = tuple[float, ...]
@@ -149,25 +152,20 @@ class Proposer(Protocol[State]):
         ...
 
 
-def draw_unseen(draw: Callable[[], Params], space: Space, seen: Seen) -> tuple[Params, int]:
-    """The first params drawn that were not tried before, and how many draws they took.
-
-    Where all of `MAX_REDRAWS` were tried, as in a small space, the last of them is returned.
-    """
-    for draws in range(1, MAX_REDRAWS):
-        params = draw()
-        if space.key(params) not in seen:
-            return params, draws
-    return draw(), MAX_REDRAWS
-
-
 class Drawing(Protocol):
-    """Draws one params after another from the same generator; `origin` tells of the last ones."""
-
-    origin: dict[str, Any]
+    """Draws one params after another from the same generator."""
 
     def __call__(self) -> Params:
         """The next params."""
+        ...
+
+    def origin(self, elsewhere: Array | None) -> dict[str, Any]:
+        """What the last params came from.
+
+        Args:
+            elsewhere: The ``(d,)`` point that is proposed in their place, where all that were drawn
+                were tried before.
+        """
         ...
 
 
@@ -186,7 +184,39 @@ def draw_each(
     seen = ask.seen
     for order, slot in enumerate(ask.slots):
         draw = drawing(order, rng(ask.seed, ask.generation, slot, name))
-        params, _ = draw_unseen(draw, ask.space, seen)
+        params, at = _unseen(draw, ask, slot, name, seen)
         seen = seen.and_also([ask.space.key(params)])
-        candidates.append(Candidate(params=params, proposer=name, origin=draw.origin))
+        candidates.append(Candidate(params=params, proposer=name, origin=draw.origin(at)))
     return tuple(candidates)
+
+
+def _unseen(
+    draw: Drawing, ask: Ask, slot: int, name: str, seen: Seen
+) -> tuple[Params, Array | None]:
+    """The first params drawn that were not tried before, and where they are if elsewhere.
+
+    A distribution that is narrow, in a space of few values, may know of no others. Then about half
+    of the coordinates are drawn evenly, and at last, from a space of few configurations, any that
+    is left. None is left: it is a repeat.
+    """
+    space, last = ask.space, draw()
+    for _ in range(MAX_REDRAWS - 1):
+        if space.key(last) not in seen:
+            break
+        last = draw()
+    if space.key(last) not in seen:
+        return last, None
+    generator = rng(ask.seed, ask.generation, slot, name, "elsewhere")
+    near = space.encode(last)
+    for _ in range(MAX_REDRAWS):
+        fresh, moved = generator.random(len(near)), generator.random(len(near)) < 0.5  # noqa: PLR2004
+        moved[generator.integers(len(near))] = True
+        point = np.where(moved, fresh, near)
+        params = space.decode(point)
+        if space.key(params) not in seen:
+            return params, point
+    left = [one for key, one in (space.configurations or {}).items() if key not in seen]
+    if not left:
+        return last, None
+    params = left[int(generator.integers(len(left)))]
+    return params, space.encode(params)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 SUCCESS = 0.2  # the share of children better than their parent at which the step stays
 LEAST_STEP, MOST_STEP = 1e-7, 0.5  # of the unit cube
+FIRST = 16  # individuals, drawn evenly, before any breed
 MOST_DOUBLINGS = 3  # of the population, restart by restart
 
 
@@ -91,7 +92,7 @@ class GA:
     crossover: float = setting(0.8, 0.0, 1.0)
     ahead: float = setting(0.3, 0.0, 1.0)
     spread: float = setting(1.0, 0.0, 100.0)
-    step: float = setting(0.15, 1e-6, 1.0)
+    step: float = setting(0.15, 1e-6, MOST_STEP)
     adaptation: float = setting(0.3, 0.0, 2.0)
     patience: float = setting(6.0, 1.0, 1e6)
     precision: float = setting(1e-5, 0.0, 0.1)
@@ -103,7 +104,7 @@ class GA:
         return GAState(step=self.step)
 
     def suggest(self, state: GAState, ask: Ask) -> tuple[Candidate, ...]:
-        """A child for each slot; before there are parents, a uniform point."""
+        """A child for each slot; before there are enough to breed, a uniform point."""
         return draw_each(
             ask, self.name, lambda _, generator: _Birth(self, state, ask.space, generator)
         )
@@ -143,7 +144,8 @@ class GA:
         stale = 0 if better else state.stale + len(own)
         genes = np.array([one.genes for one in everyone])
         spent = len(everyone) == size and float(genes.std(axis=0).max()) < self.precision
-        if spent or stale > self.patience * size:
+        # Where all has failed so far, elsewhere is no better: it goes on with uniform points.
+        if everyone and (spent or stale > self.patience * size):
             return GAState(step=self.step, starts=state.starts + 1)
         return replace(
             state,
@@ -154,26 +156,30 @@ class GA:
 
 
 class _Birth:
-    """Draws one child after another from the same generator; `origin` tells of the last one."""
+    """Draws one child after another from the same generator."""
 
     def __init__(
         self, config: GA, state: GAState, space: Space, generator: np.random.Generator
     ) -> None:
         self.config, self.state, self.space = config, state, space
         self.generator = generator
-        self.origin: dict[str, Any] = {"parents": []}
+        self.parents: list[int] = []
 
     def __call__(self) -> Params:
         population, generator = self.state.population, self.generator
-        if not population:
+        if len(population) < min(FIRST, self.config.population):
             return self.space.decode(generator.random(len(self.space)))
         mother = self._tournament()
         two = len(population) > 1 and generator.random() < self.config.crossover
         father = self._tournament(other=mother) if two else mother
-        self.origin = {"parents": list(dict.fromkeys((mother.number, father.number)))}
+        self.parents = list(dict.fromkeys((mother.number, father.number)))
         genes = self._cross(mother, father)
         self._mutate(genes, certain=father is mother)
         return self.space.decode(genes)
+
+    def origin(self, elsewhere: Array | None) -> dict[str, Any]:
+        """The parents; what lies elsewhere has none."""
+        return {"parents": self.parents if elsewhere is None else []}
 
     def _tournament(self, other: Individual | None = None) -> Individual:
         """The fittest of some, drawn from those that are not the other parent."""
@@ -191,9 +197,9 @@ class _Birth:
         u = generator.random(size)
         power = 1 / (self.config.spread + 1)
         beta = np.where(u < 0.5, (2 * u) ** power, (0.5 / np.maximum(1 - u, 1e-12)) ** power)  # noqa: PLR2004
-        if generator.random() < self.config.ahead:  # Wright, section 4: past the better one
+        if generator.random() < self.config.ahead:  # Wright, section 4: past the better, on a line
             better, worse = (a, b) if mother.fitness <= father.fitness else (b, a)
-            child = better + generator.random(size) * (better - worse)
+            child = better + generator.random() * (better - worse)
             child = np.where((child < 0) | (child > 1), better, child)
         else:
             child = 0.5 * ((1 + beta) * a + (1 - beta) * b)
@@ -211,18 +217,26 @@ class _Birth:
             hit[forced] = True
         steps = generator.standard_normal(size) * self.state.step
         drawn = generator.random(size)
-        for j, cells in zip(self.space.numbers, self.space.cells, strict=True):
+        for j in self.space.numbers:
             if hit[j]:
-                # A number of few values moves by one of them at least.
-                least = 1 / cells if cells else 0.0
-                move = float(np.sign(steps[j])) * max(abs(steps[j]), least)
-                genes[j] = _reflected(genes[j] + move)
+                genes[j] = self._moved(j, float(genes[j]), float(steps[j]))
         for j, options in self.space.choices.items():
             if hit[j]:  # another choice than it has
                 now = min(options - 1, int(genes[j] * options))
                 other = int(drawn[j] * (options - 1))
                 genes[j] = ((other if other < now else other + 1) % options + 0.5) / options
         np.clip(genes, 0.0, 1.0, out=genes)
+
+    def _moved(self, j: int, u: float, step: float) -> float:
+        """A number's gene after a step; one of few values moves by one of them at least."""
+        up = 1 if step > 0 else -1
+        own, beside = self.space.cell(j, u), self.space.cell(j, u, up)
+        if own is None or beside is None:
+            return _reflected(u + step)
+        to = u + up * max(abs(step), beside[1] - beside[0])
+        if own[0] < to < own[1]:  # wider than the one beside it
+            return sum(beside) / 2
+        return _reflected(to)
 
 
 def _reflected(u: float) -> float:

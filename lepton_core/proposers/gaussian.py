@@ -15,7 +15,7 @@ Hansen, "A simple modification in CMA-ES achieving linear time and space complex
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import exp, lgamma, log, pi, sqrt
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MAX_FULL = 48  # dimensions; beyond it n^2 numbers a step cost more than their correlations give
 MAX_CONDITION = 1e14  # of the covariance, where its eigenvalues lose their meaning
+LEAST_SIGMA = 1e-15  # beside which squares of its ratios stay finite
 MAX_GROWTH = 1.0  # of log sigma in one step
 
 
@@ -61,26 +62,46 @@ def round_gaussian(mean: Sequence[float], sigma: float) -> Gaussian:
     return Gaussian(tuple(map(float, mean)), sigma, _rows(unit), still, still)
 
 
-class Axes:
-    """The square root of a Gaussian's covariance, and its inverse, by eigendecomposition.
+def lifted(gaussian: Gaussian, least: Array) -> Gaussian:
+    """The same distribution, wider where a coordinate's standard deviation is below its least one.
 
     Args:
         gaussian: Any.
-        least: ``(n,)`` least standard deviations; a deviation below it counts as it.
+        least: ``(n,)`` standard deviations, of the same unit as sigma.
     """
+    rows = np.array(gaussian.covariance)
+    full = len(rows) == len(gaussian.mean) > 0
+    variances = np.diag(rows) if full else rows[0]
+    more = np.maximum(variances, (least / gaussian.sigma) ** 2) - variances
+    if not more.any():
+        return gaussian
+    return replace(gaussian, covariance=_rows(rows + (np.diag(more) if full else more)))
 
-    def __init__(self, gaussian: Gaussian, least: Array | float = 0.0) -> None:
+
+class Axes:
+    """The square root of a Gaussian's covariance, and its inverse, by eigendecomposition."""
+
+    def __init__(self, gaussian: Gaussian) -> None:
         self.mean, self.sigma = np.array(gaussian.mean), gaussian.sigma
-        rows = np.array(gaussian.covariance)
-        self.full = len(rows) == len(self.mean) and len(self.mean) > 0
-        variances = np.diag(rows) if self.full else rows.reshape(-1)
-        lifted = np.maximum(variances, (least / self.sigma) ** 2) - variances
+        self.covariance = np.array(gaussian.covariance)
+        self.full = len(self.covariance) == len(self.mean) and len(self.mean) > 0
         self.scales: Array
         if self.full:
-            squares, self.vectors = np.linalg.eigh(rows + np.diag(lifted))
-            self.scales = np.sqrt(np.maximum(squares, squares[-1] / MAX_CONDITION))
+            squares, self.vectors = np.linalg.eigh(self.covariance)
+            least = squares[-1] / MAX_CONDITION
+            if squares[0] < least:  # beyond rounding; some may even be negative
+                squares = np.maximum(squares, least)
+                whole = (self.vectors * squares) @ self.vectors.T
+                self.covariance = (whole + whole.T) / 2
+            self.scales = np.sqrt(squares)
         else:
-            self.scales = np.sqrt(variances + lifted)
+            self.scales = np.sqrt(self.covariance.reshape(-1))
+
+    @property
+    def deviations(self) -> Array:
+        """``(n,)``, the standard deviation of each coordinate."""
+        variances = np.diag(self.covariance) if self.full else self.covariance.reshape(-1)
+        return np.asarray(self.sigma * np.sqrt(variances))
 
     def spread(self, z: Array) -> Array:
         """``C^1/2 z`` turned to C's axes: standard normal ``z`` becomes N(0, C)."""
@@ -96,12 +117,25 @@ class Axes:
         """A point of N(mean, sigma^2 C)."""
         return self.mean + self.sigma * self.spread(generator.standard_normal(len(self.mean)))
 
-    def log_density(self, point: Array) -> float:
-        """The natural logarithm of the density at a point."""
-        n = len(self.mean)
-        z = self.whiten((point - self.mean) / self.sigma)
-        volume = n * log(self.sigma) + float(np.log(self.scales).sum())
-        return -0.5 * (float(z @ z) + n * log(2 * pi)) - volume
+    def log_density(self, point: Array, among: Sequence[int]) -> float:
+        """The natural logarithm of the density at a point.
+
+        Args:
+            point: ``(n,)``.
+            among: Of which coordinates: the others are integrated out.
+        """
+        if not len(among):
+            return 0.0
+        at = list(among)
+        y = (point[at] - self.mean[at]) / self.sigma
+        if self.full:
+            rows = self.covariance[np.ix_(at, at)]
+            volume = float(np.linalg.slogdet(rows)[1]) / 2
+            square = float(y @ np.linalg.solve(rows, y))
+        else:
+            volume = float(np.log(self.scales[at]).sum())
+            square = float(((y / self.scales[at]) ** 2).sum())
+        return -0.5 * (square + len(at) * log(2 * pi)) - volume - len(at) * log(self.sigma)
 
 
 @dataclass(frozen=True)
@@ -186,10 +220,17 @@ def step(gaussian: Gaussian, points: Sequence[Array], foreign: Sequence[bool]) -
     axes = Axes(gaussian)
     n = len(gaussian.mean)
     rates = Rates(n, len(points), axes.full)
-    weights = rates.weights
+    # What others found bad may lie where nothing was drawn from here: it is held against nothing.
+    weights = np.where(foreign, np.maximum(rates.weights, 0.0), rates.weights)
     y = np.array([(point - axes.mean) / axes.sigma for point in points])
     silent = np.isnan(y)
-    y[silent] = 0.0
+    if silent.all():
+        return gaussian
+    said = n - silent.sum(axis=1)
+    better = np.maximum(weights, 0.0)
+    unsaid = _complete(
+        y, silent, axes, rates.rank_many * weights + rates.rank_one * rates.mass * better**2
+    )
     z = np.array([axes.whiten(row) for row in y])
     lengths = np.sqrt((z * z).sum(axis=1))
     reach = sqrt(n) + 2 * n / (n + 2)  # Hansen 2011, table 1
@@ -200,16 +241,17 @@ def step(gaussian: Gaussian, points: Sequence[Array], foreign: Sequence[bool]) -
         ]
     )
     y, z, lengths = y * pull[:, None], z * pull[:, None], lengths * pull
-    better = np.maximum(weights, 0.0)
     moved, moved_z = better @ y, better @ z  # (eq. 41, 42)
-    # Where points say nothing, all is as if they had said what was expected.
-    muted = better @ silent
-    moved_z = moved_z * sqrt(n / max(1.0, n - float(muted.sum())))
-
-    sigma_path = (1 - rates.sigma) * np.array(gaussian.sigma_path)  # (eq. 43)
-    sigma_path = sigma_path + sqrt(rates.sigma * (2 - rates.sigma) * rates.mass) * moved_z
+    # The less is said, the less of a step it is; what is said counts as it would alone.
+    heard = float(better @ said) / n
+    told = rates.mass * float(better**2 @ said) / n
+    if silent.any() and told > 0:
+        moved_z = moved_z / sqrt(told)
+    c_sigma = rates.sigma * heard if silent.any() else rates.sigma
+    sigma_path = (1 - c_sigma) * np.array(gaussian.sigma_path)  # (eq. 43)
+    sigma_path = sigma_path + sqrt(c_sigma * (2 - c_sigma) * rates.mass) * moved_z
     length = float(np.linalg.norm(sigma_path))
-    growth = rates.sigma / rates.damping * (length / rates.expected - 1)  # (eq. 44)
+    growth = c_sigma / rates.damping * (length / rates.expected - 1)  # (eq. 44)
     settled = 1 - (1 - rates.sigma) ** (2 * (gaussian.steps + 1))
     stalled = length / sqrt(settled) >= (1.4 + 2 / (n + 1)) * rates.expected
     path = (1 - rates.path) * np.array(gaussian.path)  # (eq. 45)
@@ -217,28 +259,56 @@ def step(gaussian: Gaussian, points: Sequence[Array], foreign: Sequence[bool]) -
         path = path + sqrt(rates.path * (2 - rates.path) * rates.mass) * moved
 
     # A negative weight may not take more variance away than there is (eq. 46).
-    said = n - silent.sum(axis=1)
     shrunk = np.where(weights >= 0, weights, weights * said / np.maximum(lengths**2, 1e-12))
     kept = 1 - rates.rank_one - rates.rank_many * weights.sum()
     kept += rates.rank_one * rates.path * (2 - rates.path) if stalled else 0.0
-    rows = np.array(gaussian.covariance)
-    variances = np.diag(rows) if axes.full else rows[0]
-    unsaid = (rates.rank_many * (weights @ silent) + rates.rank_one * muted) * variances
+    rows = axes.covariance
     if axes.full:  # (eq. 47)
         many = (shrunk[:, None] * y).T @ y
         rows = kept * rows + rates.rank_one * np.outer(path, path) + rates.rank_many * many
-        rows = (rows + rows.T) / 2 + np.diag(unsaid)
+        rows = (rows + rows.T) / 2 + unsaid
     else:
         many = (shrunk @ (y * y))[None, :]
         rows = kept * rows + rates.rank_one * path[None, :] ** 2 + rates.rank_many * many + unsaid
     return Gaussian(
         mean=_floats(axes.mean + axes.sigma * moved),
-        sigma=axes.sigma * exp(min(MAX_GROWTH, growth)),
+        sigma=max(LEAST_SIGMA, axes.sigma * exp(min(MAX_GROWTH, growth))),
         covariance=_rows(rows),
         sigma_path=_floats(sigma_path),
         path=_floats(path),
         steps=gaussian.steps + 1,
     )
+
+
+def _complete(y: Array, silent: Array, axes: Axes, amounts: Array) -> Array:
+    """Let points say what is expected of them where they say nothing, given what they say.
+
+    Args:
+        y: ``(m, n)`` steps; the silent coordinates are filled in.
+        silent: ``(m, n)``, which these are.
+        axes: The Gaussian's.
+        amounts: ``(m,)``, how much of each point's outer product the covariance takes in.
+
+    Returns:
+        What the covariance is to take in beside that, for what the points did not say:
+        the variance that is left given what they said. ``(n, n)``, or ``(1, n)`` of variances.
+    """
+    rows = axes.covariance
+    unsaid = np.zeros_like(rows)
+    for mute in np.unique(silent[silent.any(axis=1)], axis=0):
+        which = (silent == mute).all(axis=1)
+        amount = float(amounts[which].sum())
+        told, untold = np.flatnonzero(~mute), np.flatnonzero(mute)
+        if not axes.full or not told.size:
+            y[np.ix_(which, untold)] = 0.0
+            unsaid += amount * (rows if axes.full else rows * mute)
+            continue
+        across = rows[np.ix_(told, untold)]
+        gain = np.linalg.solve(rows[np.ix_(told, told)], across)
+        y[np.ix_(which, untold)] = y[np.ix_(which, told)] @ gain
+        rest = rows[np.ix_(untold, untold)] - across.T @ gain
+        unsaid[np.ix_(untold, untold)] += amount * (rest + rest.T) / 2
+    return unsaid
 
 
 def _mass(weights: Array) -> float:

@@ -1,9 +1,10 @@
 """Particle swarm optimisation: particles fly on, drawn to what they and their neighbours found.
 
 Kennedy and Eberhart, "Particle swarm optimization", ICNN 1995; the inertia and the pulls are those
-of the constriction analysis (Clerc and Kennedy, IEEE Trans. Evolutionary Computation 6, 2002), the
-bounds are handled as in SPSO (Zambrano-Bigiarini, Clerc and Rojas, CEC 2013), and a particle sees
-the best of its ring neighbours alone, so that the swarm keeps its diversity for longer (Kennedy and
+of the constriction analysis (Clerc and Kennedy, IEEE Trans. Evolutionary Computation 6, 2002). A
+particle's first velocity is that of SPSO 2007, and at a bound it bounces as in SPSO 2011 (both:
+Clerc, "Standard particle swarm optimisation", 2012, https://hal.science/hal-00764996). It sees the
+best of its ring neighbours alone, so that the swarm keeps its diversity for longer (Kennedy and
 Mendes, CEC 2002). A choice has no velocity: it is copied from where the pull comes from.
 
 The velocity of a move is recorded with its trial and comes back by `update`; nothing else
@@ -12,6 +13,7 @@ remembers it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -20,7 +22,7 @@ import numpy as np
 
 from lepton_core.canonical import Params
 from lepton_core.proposers.base import Ask, Candidate, Point, Told, draw_each
-from lepton_core.proposers.settings import setting
+from lepton_core.proposers.settings import Clash, setting
 from lepton_core.space import Space
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 PATIENCE = 16  # moves to where somebody was before, until a particle gets a new velocity
-BOUNCE = -0.5  # what is left of a velocity at a bound, SPSO 2011, eq. 3.14
+BOUNCE = -0.5  # what is left of a velocity at a bound, as in SPSO 2011
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,15 @@ class PSO:
     precision: float = setting(1e-5, 0.0, 0.1)
     name: str = "pso"
 
+    @staticmethod
+    def clash(settings: Mapping[str, float]) -> Clash | None:
+        """A swarm that nothing moves stays where it is."""
+        if any(settings[name] > 0 for name in ("inertia", "cognitive", "social")):
+            return None
+        return Clash(
+            "inertia", "found 0, as are cognitive and social; expected one of them above 0"
+        )
+
     def init(self, space: Space) -> PSOState:
         """The state before any trial."""
         del space  # Unused: the swarm forms where trials were.
@@ -143,7 +154,7 @@ class PSO:
 
 
 class _Move:
-    """Draws one move after another from the same generator; `origin` tells of the last one."""
+    """Draws one move after another from the same generator."""
 
     def __init__(
         self,
@@ -158,22 +169,26 @@ class _Move:
         ring = range(index - config.neighbours, index + config.neighbours + 1)
         around = [swarm[i % len(swarm)] for i in ring] if self.particle else []
         self.leader = min(around, key=lambda p: p.best_loss, default=None)
-        self.origin: dict[str, Any] = {}
+        self.position, self.velocity = np.zeros(0), np.zeros(0)
         self.tries = 0
 
     def __call__(self) -> Params:
         size, generator = len(self.space), self.generator
         if self.particle is None or self.leader is None:
-            position, velocity = generator.random(size), np.zeros(0)  # at rest
+            self.position, self.velocity = generator.random(size), np.zeros(0)  # at rest
         else:
             self.tries += 1
-            position, velocity = self._fly(self.particle, self.leader)
-        self.origin = {
+            self.position, self.velocity = self._fly(self.particle, self.leader)
+        return self.space.decode(self.position)
+
+    def origin(self, elsewhere: Array | None) -> dict[str, Any]:
+        """The particle, where it arrives, and how fast. Put elsewhere, it keeps its velocity."""
+        at = self.position if elsewhere is None else elsewhere
+        return {
             "particle": self.index,
-            "at": [float(u) for u in position],
-            "velocity": [float(v) for v in velocity],
+            "at": [float(u) for u in at],
+            "velocity": [float(v) for v in self.velocity],
         }
-        return self.space.decode(position)
 
     def _fly(self, particle: Particle, leader: Particle) -> tuple[Array, Array]:
         config, generator, size = self.config, self.generator, len(self.space)
@@ -181,11 +196,11 @@ class _Move:
         limit = config.max_velocity
         if particle.velocity and self.tries <= PATIENCE:
             velocity = np.array(particle.velocity)
-        else:  # a first, random one: SPSO 2011, eq. 3.11; or one that leads to where nobody was
+        else:  # a first, random one, as in SPSO 2007; or one that leads to where nobody was
             velocity = np.clip((generator.random(size) - x) / 2, -limit, limit)
         own = config.cognitive * generator.random(size)
         social = config.social * generator.random(size)
-        velocity = config.inertia * velocity + own * (best - x) + social * (pull - x)  # (eq. 3)
+        velocity = config.inertia * velocity + own * (best - x) + social * (pull - x)
         velocity = np.clip(velocity, -limit, limit)
         position = x + velocity
         outside = (position < 0) | (position > 1)

@@ -6,13 +6,18 @@ https://www.jmlr.org/papers/v13/bergstra12a.html
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from lepton_core.canonical import Params
-from lepton_core.proposers.base import Ask, Candidate, Told, draw_unseen
-from lepton_core.rng import rng
+from lepton_core.proposers.base import Ask, Candidate, Told, draw_each
 from lepton_core.space import Space
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +39,25 @@ class Random:
     def suggest(self, state: RandomState, ask: Ask) -> tuple[Candidate, ...]:
         """One uniform point for each slot, drawn again while it was tried before."""
         del state  # Unused: there is nothing to learn.
-        candidates: list[Candidate] = []
-        seen = ask.seen
-        for slot in ask.slots:
-            params, draws = draw_unseen(self._uniform(ask, slot), ask.space, seen)
-            seen = seen.and_also([ask.space.key(params)])
-            origin = {"draw": draws - 1}
-            candidates.append(Candidate(params=params, proposer=self.name, origin=origin))
-        return tuple(candidates)
-
-    def _uniform(self, ask: Ask, slot: int) -> Callable[[], Params]:
-        generator = rng(ask.seed, ask.generation, slot, self.name)
-        return lambda: ask.space.decode(generator.random(len(ask.space)))
+        return draw_each(ask, self.name, lambda _, generator: _Uniform(ask.space, generator))
 
     def update(self, state: RandomState, told: Told) -> RandomState:
         """The same state, whatever happened."""
         del told  # Unused: there is nothing to learn.
         return state
+
+
+class _Uniform:
+    """Draws one uniform point after another."""
+
+    def __init__(self, space: Space, generator: np.random.Generator) -> None:
+        self.space, self.generator, self.draws = space, generator, 0
+
+    def __call__(self) -> Params:
+        self.draws += 1
+        return self.space.decode(self.generator.random(len(self.space)))
+
+    def origin(self, elsewhere: Array | None) -> dict[str, Any]:
+        """Which of the draws it was, from 0."""
+        del elsewhere  # Unused: that is uniform, too.
+        return {"draw": self.draws - 1}

@@ -19,6 +19,7 @@ under a step that leaves its cell, and a Gaussian that has shrunk to a point sta
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf, log
 from typing import TYPE_CHECKING, Any
@@ -27,8 +28,8 @@ import numpy as np
 
 from lepton_core.canonical import Params
 from lepton_core.proposers.base import Ask, Candidate, Point, Told, draw_each
-from lepton_core.proposers.gaussian import Axes, Gaussian, Rates, round_gaussian, step
-from lepton_core.proposers.settings import setting
+from lepton_core.proposers.gaussian import Axes, Gaussian, Rates, lifted, round_gaussian, step
+from lepton_core.proposers.settings import Clash, setting
 from lepton_core.rng import rng
 from lepton_core.space import Space
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 LEAST_BATCH = 4  # trials before a step
+LEAST_DEVIATION = 1e-12  # of the unit cube, where the next float is not far
 LEAST_STEP = 0.3  # of the cell of a number of few values: so large a deviation leaves it at times
 TRIES = 20  # draws of the numbers before a point outside the cube is moved to its border
 
@@ -100,6 +102,16 @@ class RL:
     rate: float = setting(1.0, 0.0, 10.0)
     name: str = "rl"
 
+    @staticmethod
+    def clash(settings: Mapping[str, float]) -> Clash | None:
+        """A policy that begins as narrow as it is when spent could never learn."""
+        deviation, precision = settings["deviation"], settings["precision"]
+        if deviation > precision:
+            return None
+        return Clash(
+            "deviation", f"found {deviation!r}; expected more than precision, {precision!r}"
+        )
+
     def init(self, space: Space) -> RLState:
         """The state before any trial: the middle of the cube, all choices alike."""
         middle = [0.5] * len(space.numbers)
@@ -119,6 +131,8 @@ class RL:
         space = told.space
         seen = []
         for i, trial in enumerate(told.trials):
+            if state.starts and i not in own:
+                continue  # begun elsewhere, it learns alone: others would draw it back
             point, loss = told.points[i], told.losses[i]
             active = space.active(trial.proposal.params)
             seen.append(
@@ -135,14 +149,12 @@ class RL:
         start = next((told.trials[i].proposal.origin.get("start") for i in sorted(own)), None)
         if start is not None:  # the first actions of a policy that began elsewhere
             state = replace(state, gaussian=round_gaussian(start, self.deviation))
-        if state.starts:  # a policy that began elsewhere learns alone, or it would be drawn back
-            seen = [one for one in seen if not one.foreign]
         state = replace(state, batch=(*state.batch, *seen))
         if state.gaussian is None and space.numbers:
             return replace(state, batch=())
-        return self._learn(state)
+        return self._learn(state, space)
 
-    def _learn(self, state: RLState) -> RLState:
+    def _learn(self, state: RLState, space: Space) -> RLState:
         ranked = sorted(state.batch, key=lambda e: inf if e.loss is None else e.loss)
         half = len(ranked) // 2
         # Another's trial teaches where it is good; to a bad one the policy might never have gone.
@@ -151,15 +163,20 @@ class RL:
         ]
         if len(used) < LEAST_BATCH:
             return state
+        own = [e for e in used if not e.foreign]
+        if all(e.loss is None for e in used):  # of failures alone none is better than another
+            state = replace(state, batch=(), stale=state.stale + bool(own))
+            return self._start_again_if_spent(state, space, len(used))
         gaussian = state.gaussian
         if gaussian is not None:
+            gaussian = lifted(gaussian, _least(gaussian, space))
             points = [np.array(e.numbers, dtype=float) for e in used]  # None becomes NaN
             gaussian = step(gaussian, points, [e.foreign for e in used])
         softmax = tuple(
             self._shift(probabilities, [e.chosen[c] for e in used])
             for c, probabilities in enumerate(state.softmax)
         )
-        found = next((e.loss for e in ranked if e.loss is not None and not e.foreign), None)
+        found = next((e.loss for e in own if e.loss is not None), None)
         better = found is not None and (state.best is None or found < state.best)
         state = replace(
             state,
@@ -167,9 +184,9 @@ class RL:
             softmax=softmax,
             batch=(),
             best=found if better else state.best,
-            stale=0 if better else state.stale + 1,
+            stale=0 if better else state.stale + bool(own),
         )
-        return self._start_again_if_spent(state, len(used))
+        return self._start_again_if_spent(state, space, len(used))
 
     def _shift(self, probabilities: Point, chosen: list[int]) -> Point:
         """One softmax after its natural-gradient step: probability moves to what was rewarded."""
@@ -185,13 +202,18 @@ class RL:
         pi = (1 - learning) * pi + learning * reward
         return tuple(float(p) for p in pi / pi.sum())
 
-    def _start_again_if_spent(self, state: RLState, batch: int) -> RLState:
+    def _start_again_if_spent(self, state: RLState, space: Space, batch: int) -> RLState:
         gaussian = state.gaussian
         if gaussian is None:
             return state
-        axes = Axes(gaussian)
-        spent = gaussian.sigma * float(axes.scales.max()) < self.precision
-        stuck = state.stale > self.patience * (10 + 30 * len(gaussian.mean) / batch)
+        # A number of few values is kept from shrinking to a point: the others tell.
+        free = _least(gaussian, space) == 0
+        deviation = float(Axes(gaussian).deviations[free].max(initial=0.0))
+        spent = bool(free.any()) and deviation < max(self.precision, LEAST_DEVIATION)
+        # Where all has failed so far, elsewhere is no better.
+        stuck = state.best is not None and state.stale > self.patience * (
+            10 + 30 * len(gaussian.mean) / batch
+        )
         if not (spent or stuck):
             return state
         return replace(
@@ -204,6 +226,12 @@ class RL:
         )
 
 
+def _least(gaussian: Gaussian, space: Space) -> Array:
+    """``(n,)``, the deviation with which a number of few values leaves its cell at times."""
+    cells = [space.cell(j, u) for j, u in zip(space.numbers, gaussian.mean, strict=True)]
+    return np.array([LEAST_STEP * (c[1] - c[0]) if c else 0.0 for c in cells])
+
+
 class _Policy:
     """The distribution that a generation's actions are drawn from."""
 
@@ -214,42 +242,53 @@ class _Policy:
         if gaussian is None and n:
             self.start = rng(ask.seed, state.starts, config.name, "start").random(n)
             gaussian = round_gaussian([float(u) for u in self.start], config.deviation)
-        # A number of few values must be able to leave its cell.
-        least = np.array([LEAST_STEP / k if k else 0.0 for k in ask.space.cells])
-        self.axes = Axes(gaussian, least) if gaussian is not None else None
+        self.axes = Axes(lifted(gaussian, _least(gaussian, ask.space))) if gaussian else None
         self.softmax = [
             (1 - config.floor) * np.array(p) + config.floor / len(p) for p in state.softmax
         ]
 
 
 class _Act:
-    """Draws one action after another from the same generator; `origin` tells of the last one."""
+    """Draws one action after another from the same generator."""
 
     def __init__(self, policy: _Policy, generator: np.random.Generator) -> None:
         self.policy, self.generator = policy, generator
-        self.origin: dict[str, Any] = {}
+        self.numbers = np.zeros(0)
+        self.chosen: list[tuple[int, float]] = []
+        self.active: tuple[bool, ...] = ()
 
     def __call__(self) -> Params:
         policy, space = self.policy, self.policy.space
         point = np.full(len(space), 0.5)
-        log_prob = 0.0
         if policy.axes is not None:
-            for _ in range(TRIES):
-                at = policy.axes.draw(self.generator)
+            at = policy.axes.draw(self.generator)
+            for _ in range(TRIES - 1):
                 if ((at >= 0) & (at <= 1)).all():
                     break
-            at = np.clip(at, 0.0, 1.0)
-            point[list(space.numbers)] = at
-            log_prob += policy.axes.log_density(at)
-        drawn = []
+                at = policy.axes.draw(self.generator)
+            self.numbers = np.clip(at, 0.0, 1.0)
+            point[list(space.numbers)] = self.numbers
+        self.chosen = []
         for (j, k), probabilities in zip(space.choices.items(), policy.softmax, strict=True):
             c = min(k - 1, int(np.searchsorted(np.cumsum(probabilities), self.generator.random())))
             point[j] = (c + 0.5) / k
-            drawn.append((j, float(probabilities[c])))
+            self.chosen.append((j, float(probabilities[c])))
         params = space.decode(point)
-        active = space.active(params)
-        log_prob += sum(log(p) for j, p in drawn if active[j])
-        self.origin = {"log_prob": float(log_prob)}
-        if policy.start is not None:
-            self.origin["start"] = [float(u) for u in policy.start]
+        self.active = space.active(params)
         return params
+
+    def origin(self, elsewhere: Array | None) -> dict[str, Any]:
+        """The action's log-probability, which one that lies elsewhere has not, and the start."""
+        found: dict[str, Any] = {}
+        if elsewhere is None:
+            found["log_prob"] = self._log_prob()
+        if self.policy.start is not None:
+            found["start"] = [float(u) for u in self.policy.start]
+        return found
+
+    def _log_prob(self) -> float:
+        """Of what is active: of the numbers their marginal density, of the choices their shares."""
+        numbers = [i for i, j in enumerate(self.policy.space.numbers) if self.active[j]]
+        axes = self.policy.axes
+        density = axes.log_density(self.numbers, numbers) if axes is not None else 0.0
+        return density + sum(log(p) for j, p in self.chosen if self.active[j])

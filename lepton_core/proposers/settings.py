@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -31,4 +32,24 @@ def settings_of(kind: Any) -> dict[str, Setting]:
         if "range" in one.metadata:
             default: Any = one.default
             found[one.name] = Setting(one.name, default, *one.metadata["range"])
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """Settings that are each in range and make no sense together.
+
+    Attributes:
+        name: The setting to be changed.
+        problem: What was found and what is expected of it.
+    """
+
+    name: str
+    problem: str
+
+
+def clash_of(kind: Any, values: Mapping[str, float]) -> Clash | None:
+    """What is wrong with all the settings of a kind together, if it can tell and anything is."""
+    find = getattr(kind, "clash", None)
+    found: Clash | None = find(values) if find else None
     return found

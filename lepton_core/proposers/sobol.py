@@ -8,11 +8,18 @@ I. M. Sobol', "On the distribution of points in a cube and the approximate evalu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from lepton_core.canonical import Params
-from lepton_core.proposers.base import Ask, Candidate, Told, draw_unseen
+from lepton_core.proposers.base import Ask, Candidate, Told, draw_each
 from lepton_core.rng import rng
 from lepton_core.space import Space
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +48,26 @@ class Sobol:
         if state.next_index:
             engine.fast_forward(state.next_index)
 
-        def next_point() -> Params:
-            return ask.space.decode(engine.random(1)[0])
-
-        candidates: list[Candidate] = []
-        index, seen = state.next_index - 1, ask.seen
-        for _ in ask.slots:
-            params, draws = draw_unseen(next_point, ask.space, seen)
-            index += draws
-            seen = seen.and_also([ask.space.key(params)])
-            candidates.append(Candidate(params=params, proposer=self.name, origin={"index": index}))
-        return tuple(candidates)
+        sequence = _Sequence(ask.space, engine, state.next_index - 1)
+        return draw_each(ask, self.name, lambda *_: sequence)
 
     def update(self, state: SobolState, told: Told) -> SobolState:
         """The state after a generation: past the last index that was used."""
         used = [told.trials[i].proposal.origin["index"] for i in told.own(self.name)]
         return SobolState(max([state.next_index, *(index + 1 for index in used)]))
+
+
+class _Sequence:
+    """Goes through the sequence, whatever the slot."""
+
+    def __init__(self, space: Space, engine: Any, index: int) -> None:
+        self.space, self.engine, self.index = space, engine, index
+
+    def __call__(self) -> Params:
+        self.index += 1
+        return self.space.decode(self.engine.random(1)[0])
+
+    def origin(self, elsewhere: Array | None) -> dict[str, Any]:
+        """How far the sequence was used."""
+        del elsewhere  # Unused: the sequence was used as far.
+        return {"index": self.index}

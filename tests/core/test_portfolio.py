@@ -12,6 +12,7 @@ from lepton_core.events import Failure, sealed_trials
 from lepton_core.fold import evolve, replay
 from lepton_core.plan import plan
 from lepton_core.proposers import DEFAULT_PROPOSERS, PROPOSERS
+from lepton_core.proposers.base import Ask, Seen
 from lepton_core.space import Choice, Float, Int, Space
 from lepton_core.strategies import large_spaces, sealed, sweep_events, sweeps
 
@@ -104,6 +105,36 @@ def test_members_of_one_generation_do_not_propose_the_same():
     found = [t.proposal.params["n"] for t in sealed_trials(events)]
     found += [p.params["n"] for p in plan(replay(events), 4)]
     assert sorted(found) == list(range(1, 13))
+
+
+@pytest.mark.parametrize("name", PROPOSERS)
+def test_the_last_of_four_thousand_configurations_are_found(name):
+    space = Space({**{f"c{i}": Choice(list("abcd")) for i in range(5)}, "n": Int(1, 4)})
+    keys = sorted(space.configurations)
+    left = set(keys[:: len(keys) // 3])
+    asked = Ask(
+        space=space,
+        seed=1,
+        generation=3,
+        slots=tuple(range(len(left))),
+        seen=Seen((frozenset(keys) - left,)),
+    )
+    proposer = PROPOSERS[name]()
+    found = proposer.suggest(proposer.init(space), asked)
+    assert {space.key(candidate.params) for candidate in found} == left
+
+
+def test_a_sure_policy_alone_uses_up_a_small_space():
+    """Eight by eight, its bottom soon found: the rest comes all the same, and no failure twice."""
+    space = Space({"n": Int(1, 8), "m": Int(1, 8)})
+    for name in DEFAULT_PROPOSERS:
+        declared = replace(DECLARED, space=space, portfolio=Portfolio(proposers=(name,)))
+        state = replay(sweep_events(declared, []))
+        for _ in range(16):
+            tried = [p.params for p in plan(state, 4)]
+            ends = [FAILED if (p["n"] + p["m"]) % 3 == 0 else float(p["n"] + p["m"]) for p in tried]
+            state = evolve(state, sealed(state, ends))
+        assert len({space.key(t.proposal.params) for t in state.trials}) == 64
 
 
 def test_an_exhausted_space_still_gets_its_slots_filled():

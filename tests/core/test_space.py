@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +9,7 @@ from lepton_core.canonical import canonical_json, shown
 from lepton_core.errors import DeclarationError, SpaceError
 from lepton_core.space import Choice, Fixed, Float, Int, Space
 from lepton_core.space_file import parse_space
-from lepton_core.strategies import spaces
+from lepton_core.strategies import numbers, small_spaces, spaces, whole_numbers
 
 SPACE = Space(
     {
@@ -229,3 +230,45 @@ def test_the_key_of_a_configuration_is_canonical_text():
     assert SPACE.key({"depth": 2, "booster": "dart"}) == canonical_json(
         {"booster": "dart", "depth": "2"}
     )
+
+
+@given(small_spaces(), st.integers(0, 2**32))
+def test_the_configurations_of_a_small_space_are_all_that_a_point_can_be(space, seed):
+    generator = np.random.Generator(np.random.Philox(seed))
+    found = {space.key(space.decode(generator.random(len(space)))) for _ in range(300)}
+    assert found <= set(space.configurations)
+    assert all(space.key(params) == key for key, params in space.configurations.items())
+    assert all(space.validate(params) == params for params in space.configurations.values())
+
+
+def test_configurations_are_not_listed_where_there_are_many_or_no_number_of_them():
+    assert Space({"x": Float(0, 1), "c": Choice(["a"])}).configurations is None
+    assert Space({"n": Int(1, 64), "m": Int(1, 65)}).configurations is None
+    assert len(Space({"n": Int(1, 64), "m": Int(1, 64)}).configurations) == 4096
+
+
+def test_a_point_outside_has_the_cell_at_the_border():
+    space = Space({"n": Int(1, 2**53, log=True)})
+    assert space.cell(0, 1e6) == space.cell(0, 1.0)
+    assert space.cell(0, -1e6) == space.cell(0, 0.0)
+
+
+@given(whole_numbers() | numbers(), st.floats(0, 1), st.integers(-1, 1))
+def test_a_cell_holds_its_point_and_the_cell_aside_the_next_value(domain, u, aside):
+    space = Space({"n": domain})
+    ends = space.cell(0, u)
+    if not domain.cells:
+        assert ends is None
+        return
+    slack = 1e-9
+    assert ends[0] - slack <= u <= ends[1] + slack
+    low, high = space.cell(0, u, aside)
+    pace = domain.step or 1
+    steps = (domain.decode((low + high) / 2) - domain.decode(u)) / pace
+    assert abs(abs(steps) - abs(aside)) < 1e-6
+
+
+def test_low_values_of_a_log_scale_have_wide_cells():
+    space = Space({"n": Int(1, 1000, log=True)})
+    widths = [high - low for low, high in (space.cell(0, u) for u in (0.05, 0.2, 0.9))]
+    assert widths[0] > 0.14 > widths[1] > 0.05 > 10 * widths[2]

@@ -99,6 +99,31 @@ def test_a_recorded_sweep_keeps_of_its_portfolio_what_the_file_does_not_name():
     assert after.settings["credit"] == recorded.portfolio.settings["credit"]
 
 
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        (
+            {"rl": {"deviation": 1e-5}},
+            r"^portfolio.rl.deviation: found 1e-05; expected more than precision, 1e-05",
+        ),
+        ({"rl": {"deviation": 0.01, "precision": 0.05}}, r"^portfolio.rl.deviation: found 0.01"),
+        (
+            {"pso": {"inertia": 0, "cognitive": 0, "social": 0}},
+            r"^portfolio.pso.inertia: found 0, as are cognitive and social; expected one of them",
+        ),
+        ({"ga": {"step": 0.6}}, r"^portfolio.ga.step: found 0.6; expected .* to 0.5"),
+    ],
+)
+def test_settings_that_make_no_sense_together_are_refused(declared, message):
+    with pytest.raises(DeclarationError, match=message):
+        parse_sweep({**LEAST, "portfolio": declared})
+
+
+def test_one_pull_alone_moves_a_swarm():
+    declared = {"pso": {"inertia": 0, "cognitive": 0, "social": 0.5}}
+    assert parse_sweep({**LEAST, "portfolio": declared})[0].portfolio.settings["pso"]["social"]
+
+
 def test_numpy_ints_are_whole_numbers_too():
     assert type(parse_sweep({**LEAST, "seed": np.int64(3)})[0].seed) is int
 
@@ -174,7 +199,7 @@ LR = ("space", "lr")
         (("portfolio", "ga"), 3, "^portfolio.ga: found 3; expected a mapping of population, "),
         (("portfolio", "pso"), {}, "^portfolio.pso: pso is no proposer of this sweep"),
         (("portfolio", "random"), {}, "^portfolio.random: random has no settings; take it out"),
-        (("portfolio", "ga", "step"), 0, r"^portfolio.ga.step: found 0; .* from 1e-06 to 1"),
+        (("portfolio", "ga", "step"), 0, r"^portfolio.ga.step: found 0; .* from 1e-06 to 0.5"),
         (("portfolio", "ga", "population"), 2.5, "^portfolio.ga.population: found 2.5; .* whole"),
         (("portfolio", "ga", "populatoin"), 9, "^portfolio.ga.populatoin: .*mean 'population'"),
         (("portfolio", "credit", "floor"), "x", "^portfolio.credit.floor: found 'x'; .* number"),

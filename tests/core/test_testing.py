@@ -152,6 +152,7 @@ SNAPSHOT = "test_the_state_comes_back_from_a_snapshot"
 SEED = "test_the_seed_decides_the_proposals"
 GLOBAL = "test_global_random_state_is_left_alone"
 AGAIN = "test_nothing_is_proposed_twice_while_the_space_has_more"
+USED_UP = "test_a_small_space_is_used_up_before_anything_is_repeated"
 
 
 @pytest.mark.parametrize(
@@ -174,6 +175,7 @@ AGAIN = "test_nothing_is_proposed_twice_while_the_space_has_more"
         (GlobalNumpy, GLOBAL),
         (Repeating, AGAIN),
         (Unseeing, AGAIN),
+        (Unseeing, USED_UP),
     ],
 )
 def test_a_proposer_that_breaks_a_law_is_caught(proposer, law, monkeypatch):

@@ -7,9 +7,11 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from sqlalchemy import create_engine
 
 from lepton_core.errors import StoreUnreachableError
-from lepton_tasks.store import UNFINISHED, UNFINISHED_SECONDS, connect
+from lepton_tasks.embedded_store import UNFINISHED, UNFINISHED_SECONDS
+from lepton_tasks.store import connect
 
 
 def test_a_database_whose_driver_is_not_installed_names_it_and_the_extra(monkeypatch):
@@ -40,3 +42,15 @@ def test_what_a_driver_killed_while_it_made_the_database_left_is_cleared_away(
     (tmp_path / "mlruns" / "mlflow.db").write_bytes(migrated.read_bytes())
     connect()
     assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_commits_to_the_embedded_database_do_not_wait_for_the_disk_those_to_others_do(
+    store, tmp_path
+):
+    def synchronous(file):
+        with create_engine(f"sqlite:///{file}").connect() as connection:
+            return connection.exec_driver_sql("PRAGMA synchronous").scalar()
+
+    normal, full = 1, 2
+    assert synchronous(store.address.database) == normal
+    assert synchronous(tmp_path / "other.db") == full

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from lepton_core.events import Failure
-from lepton_core.proposers.base import Told
+from lepton_core.proposers.base import Seen, Told
 from lepton_core.proposers.pso import PSO, Particle, PSOState
-from lepton_core.space import Choice, Float, Space
+from lepton_core.space import Choice, Float, Int, Space
 from lepton_core.strategies import Outcome, ask, finished, play
 from lepton_core.testing import ProposerContract
 
@@ -90,6 +90,19 @@ def test_velocity_and_place_come_back_by_the_record_and_by_nothing_else():
     recorded = {"particle": 0, "at": [0.25, 0.75], "velocity": [0.01, 0.02]}
     after = config.update(state, told([replace(first, origin=recorded)], 0.5))
     assert after.swarm[0] == Particle((0.25, 0.75), (0.01, 0.02), (0.25, 0.75), 0.5)
+
+
+def test_a_particle_that_finds_no_new_place_flies_from_where_it_is_put():
+    """All it can reach was tried: the params lie elsewhere, and so does the particle then."""
+    few = Space({"n": Int(0, 9), "m": Int(0, 9)})
+    here = tuple(map(float, few.encode({"n": 4, "m": 4})))
+    state = PSOState(swarm=(particle(here, 1.0, velocity=(0.0, 0.0)),) * 2)
+    config = PSO(particles=2, max_velocity=0.001)
+    seen = Seen((frozenset({few.key({"n": 4, "m": 4})}),))
+    asked = replace(ask(few, play(config, few, ()), slots=range(20)), seen=seen)
+    found = config.suggest(state, asked)
+    assert len({few.key(c.params) for c in found} | set(seen.layers[0])) == 21
+    assert all(few.decode(c.origin["at"]) == c.params for c in found)
 
 
 def test_a_worse_place_is_flown_through_and_the_own_best_is_kept():
