@@ -62,7 +62,7 @@ def lepton(
             for p in plan(state, generation)
         )
         losses += [t.value for t in trials if t.value is not None]
-        state = evolve(state, GenerationSealed(generation=len(state.generations), trials=trials))
+        state = evolve(state, GenerationSealed(generation=state.generations_done, trials=trials))
     return losses
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from lepton_core.canonical import digest
 from lepton_core.declaration import Declaration, Settings
 from lepton_core.errors import LeaseLostError, NothingUsableError
 from lepton_core.events import SettingsAmended
-from lepton_core.fold import SweepState, evolve, replay
+from lepton_core.fold import SweepState, evolve
 from lepton_core.plan import slots_left
 from lepton_core.sweep_file import parse_workers
 from lepton_flows.observer import Driving, Observer
@@ -20,7 +22,6 @@ from lepton_tasks.lease import Lease, acquire, leave_if_driven
 from lepton_tasks.ledger import MlflowLedger
 from lepton_tasks.objective import source_file
 from lepton_tasks.pool import Job, WorkerPool, working
-from lepton_tasks.seals import seals
 from lepton_tasks.stop_signals import stopping_on_signals
 from lepton_tasks.store import Store, address, connect, exists, reachable
 from lepton_tasks.sweep_record import SweepRecord
@@ -59,7 +60,7 @@ class Ending:
             "reason": self.reason,
             "signal": self.signal,
             "trials": self.state.trials_done,
-            "generations": len(self.state.generations),
+            "generations": self.state.generations_done,
             "target": {
                 "trials": self.settings.budget.trials,
                 "hours": self.settings.budget.hours,
@@ -132,15 +133,21 @@ def drive_sweep(
                 store.client,
                 record.entry.ledger,
                 name=declaration.name,
-                from_generation=lambda params: len(
-                    list(seals(params, record.declaration, record.entry.digest))
-                ),
+                from_generation=partial(_unsealed, record),
                 take_over=take_over,
                 say=observer.say,
             )
-            record.refresh()
             _warn(record, declaration, settings, observer)
             return _drive(record, lease, settings, pool, loop, observer, resumed=found is not None)
+
+
+def _unsealed(record: SweepRecord, params: Mapping[str, str]) -> int:
+    """The first generation without a seal; the record is then as of these params.
+
+    From there on this driver's seals alone count, so what others write after it is nothing to read.
+    """
+    record.take(params, record.tags)
+    return len(record.seals)
 
 
 def look_first(source: SweepSource, *, take_over: bool = False) -> Ending | None:
@@ -161,7 +168,13 @@ def look_first(source: SweepSource, *, take_over: bool = False) -> Ending | None
     store = connect(where)
     with reachable(where.place):
         _, settings, found = _identify(store, source)
+        _looked_at.set(found)
         return _nothing_to_do(found, settings, take_over=take_over) if found else None
+
+
+_looked_at: ContextVar[SweepRecord | None] = ContextVar("lepton_looked_at", default=None)
+"""What `look_first` read in this context. A long history takes a second to read, and the driver
+reads it again in any case when it has won the lease."""
 
 
 def _identify(
@@ -171,7 +184,11 @@ def _identify(
     entry = register.lookup(store, source.name)
     if entry is None:
         return (*source.parse(), None)
-    record = SweepRecord(store, entry)
+    record = _looked_at.get()
+    _looked_at.set(None)
+    if record is None or (record.entry, record.store.address) != (entry, store.address):
+        record = SweepRecord(store, entry)
+    record.store = store
     record.check_drivable()
     declaration, settings = source.parse(record.declaration)
     declaration.check_same_identity(record.declaration)
@@ -209,11 +226,11 @@ def _nothing_to_do(record: SweepRecord, settings: Settings, *, take_over: bool) 
     """The ending of a sweep whose target is met and whose parent run says so."""
     if not take_over:
         leave_if_driven(record.params, record.tags, record.entry.name)
-    state = evolve(replay(record.events), SettingsAmended(settings=settings))
+    state = evolve(record.state, SettingsAmended(settings=settings))
     if slots_left(state, settings.budget) or record.parent is None:
         return None
     parent = record.parent_info()
-    if parent.status not in (FINISHED, FAILED) or record.attempts(len(state.generations)):
+    if parent.status not in (FINISHED, FAILED) or record.attempts(state.generations_done):
         return None
     if record.has_running_trials:  # nobody's: a request came late, when its driver had left
         return None
@@ -252,7 +269,7 @@ def _drive(
 ) -> Ending:
     stop = StopSignal()
     ledger = MlflowLedger(record, lease)
-    state = evolve(replay(record.events), SettingsAmended(settings=settings))
+    state = evolve(record.state, SettingsAmended(settings=settings))
 
     def cancel_when_told() -> None:
         stop.wake.wait()
@@ -277,7 +294,7 @@ def _drive(
                     experiment_id=ledger.experiment_id,
                 )
             )
-            ledger.kill_strays(but_generation=len(state.generations))
+            ledger.kill_strays(but_generation=state.generations_done)
             state = loop(Drive(ledger, state, settings, pool, stop))
             lease.check(certain=True)
             if slots_left(state, settings.budget) == 0:
@@ -322,8 +339,7 @@ def _leave(ledger: MlflowLedger, lease: Lease, status: str) -> None:
 
 def _require_usable(state: SweepState) -> None:
     if state.best is None:
-        failures = [t.failure for t in state.trials if t.failure]
-        last = f"; the last: {failures[-1].reason}" if failures else ""
+        last = f"; the last: {state.last_failure.reason}" if state.last_failure else ""
         raise NothingUsableError(
             f"none of the {state.trials_done} trials gave a usable result{last}\n"
             "Mend the objective and raise the budget, or declare a new sweep.",

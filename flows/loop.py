@@ -80,7 +80,7 @@ def drive(
     driven_before, started = state.driven_s, time.monotonic()
     sealed = 0
     while not stop.draining and generations != sealed:
-        generation = len(state.generations)
+        generation = state.generations_done
         recorded = ledger.open_slots(generation)
         proposals = _proposals(state, recorded, budget)
         if not proposals:
@@ -109,7 +109,7 @@ def drive(
         sealed += 1
         observer.sealed(state)
         if sealed == 1:
-            _stop_if_hopeless(state)
+            _stop_if_hopeless(state, event)
     return state
 
 
@@ -137,14 +137,13 @@ def _proposals(
     return [standing.get(p.slot, p) for p in plan(state, slots)]
 
 
-def _stop_if_hopeless(state: SweepState) -> None:
-    reasons = {
-        (t.failure.kind, t.failure.reason) if t.failure else None for t in state.generations[-1]
-    }
-    failure = state.generations[-1][0].failure
+def _stop_if_hopeless(state: SweepState, event: GenerationSealed) -> None:
+    failures = [trial.failure for trial in event.trials]
+    reasons = {(failure.kind, failure.reason) if failure else None for failure in failures}
+    failure = failures[0]
     if state.best is None and len(reasons) == 1 and failure is not None:
         raise NothingUsableError(
-            f"all {len(state.generations[-1])} trials of generation {len(state.generations) - 1} "
+            f"all {len(failures)} trials of generation {event.generation} "
             f"failed for the same reason ({failure.kind}): {failure.reason}\n"
             "Mend the objective, then run the same command again; these trials stay on record.",
             kind=failure.kind,

@@ -26,7 +26,7 @@ from lepton_flows.loop import drive
 from lepton_flows.observer import Driving, Observer, observer
 from lepton_tasks.prefect_server import loopback_server
 from lepton_tasks.store import load_libraries
-from lepton_tasks.sweep_record import open_record
+from lepton_tasks.sweep_record import find_sweep
 from lepton_tasks.sweep_yaml import SweepSource, find_or_read, from_dict, read
 
 MAX_TASK_RUNS = 1000  # of one flow run: beyond it Prefect's own record loses events
@@ -85,7 +85,7 @@ def _resume(
     Raises:
         LeptonError: See `lepton_core.errors`; each says what to do.
     """
-    open_record(name)  # an unknown name is an error, not a new sweep
+    find_sweep(name)  # an unknown name is an error, not a new sweep
     return _run(find_or_read(name, file), workers=workers, take_over=take_over)
 
 
@@ -134,9 +134,9 @@ def _drive_in_blocks(driven: Drive, watcher: Observer) -> SweepState:
     if trials is not None and trials - state.trials_done <= block * size:
         return _drive_block(driven, state, watcher, None)
     while not driven.stop.draining:
-        first = len(state.generations)
+        first = state.generations_done
         state = _drive_in_sub_flow(driven, state, watcher, block)
-        if len(state.generations) < first + block:
+        if state.generations_done < first + block:
             break
     return state
 
@@ -148,7 +148,7 @@ def _drive_in_sub_flow(
 
     The states stay outside its parameters and result, which Prefect would serialise.
     """
-    first = len(state.generations)
+    first = state.generations_done
     after: list[SweepState] = []
 
     @flow(
@@ -236,7 +236,7 @@ class _LogObserver(Observer):
         best = "none" if state.best is None else repr(state.best.value)
         get_run_logger().info(
             "generation %d sealed: %d trials, best %s",
-            *(len(state.generations) - 1, state.trials_done, best),
+            *(state.generations_done - 1, state.trials_done, best),
         )
 
     def stopping(self, message: str) -> None:

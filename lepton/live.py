@@ -56,7 +56,7 @@ class LiveObserver(Observer):
         state = driving.state
         self._best, self._before = state.best, state.trials_done
         self._finished = set(range(state.trials_done))
-        self._failed = sum(trial.failure is not None for trial in state.trials)
+        self._failed = state.failed
         if self.quiet:
             return
         name = state.declaration.name
@@ -95,7 +95,7 @@ class LiveObserver(Observer):
         if self.quiet:
             return
         if self._bar is None:
-            generation = len(state.generations) - 1
+            generation = state.generations_done - 1
             self.console.print(f"generation {generation:3d}  {self._text()}")
         found = shares(state.portfolio, state.declaration)
         leader = max(found, key=lambda name: found[name])

@@ -8,7 +8,7 @@ steps from seal to seal, which is why finishing order cannot matter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -102,3 +102,8 @@ class GenerationSealed:
 
 
 Event = SweepDeclared | SettingsAmended | GenerationSealed
+
+
+def sealed_trials(events: Iterable[Event]) -> Iterator[TrialRecord]:
+    """Every sealed trial of a history, in the order of proposal."""
+    return (t for event in events if isinstance(event, GenerationSealed) for t in event.trials)

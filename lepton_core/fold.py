@@ -6,7 +6,8 @@ the same state under every later version.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
@@ -16,6 +17,7 @@ from lepton_core.declaration import Declaration, Settings, to_loss
 from lepton_core.errors import RecordError
 from lepton_core.events import (
     Event,
+    Failure,
     GenerationSealed,
     SettingsAmended,
     SweepDeclared,
@@ -31,28 +33,27 @@ class SweepState:
     """All that decides what is proposed next.
 
     Attributes:
-        generations: The sealed generations, each its trials in the order of slots.
+        generations_done: How many generations are sealed. Their trials are in the record.
         trials_done: How many trials those are.
+        failed: How many of them failed.
+        last_failure: The last of those.
+        proposed: How many of them each proposer proposed.
         best: The usable trial of the lowest loss; of equals, the one proposed first.
         driven_s: Seconds of driving up to the last seal.
-        improvements: Numbers of the trials that were the best at their generation's seal.
         seen: The configurations tried, by key.
     """
 
     declaration: Declaration
     settings: Settings | None = None
-    generations: tuple[tuple[TrialRecord, ...], ...] = ()
+    generations_done: int = 0
     trials_done: int = 0
+    failed: int = 0
+    last_failure: Failure | None = None
+    proposed: Mapping[str, int] = field(default_factory=dict)
     best: TrialRecord | None = None
     driven_s: float = 0.0
-    improvements: tuple[int, ...] = ()
     seen: Seen = field(default_factory=Seen)
     portfolio: PortfolioState = field(default_factory=PortfolioState)
-
-    @property
-    def trials(self) -> Iterator[TrialRecord]:
-        """Every sealed trial in the order of proposal."""
-        return (trial for generation in self.generations for trial in generation)
 
 
 def evolve(state: SweepState | None, event: Event) -> SweepState:
@@ -100,7 +101,7 @@ def _declared(state: SweepState | None) -> SweepState:
 
 
 def _seal(state: SweepState, event: GenerationSealed) -> SweepState:
-    expected = len(state.generations)
+    expected = state.generations_done
     slots = [trial.proposal.slot for trial in event.trials]
     if event.generation != expected or slots != list(range(len(slots))) or not slots:
         raise RecordError(
@@ -115,18 +116,17 @@ def _seal(state: SweepState, event: GenerationSealed) -> SweepState:
         key=lambda t: (to_loss(t.value or 0.0, state.declaration.direction), t.proposal.number),
         default=None,
     )
-    improved = best is not None and best is not state.best
+    failures = [trial.failure for trial in event.trials if trial.failure]
+    proposed = Counter(state.proposed) + Counter(t.proposal.proposer for t in event.trials)
     return replace(
         state,
-        generations=(*state.generations, event.trials),
+        generations_done=state.generations_done + 1,
         trials_done=state.trials_done + len(event.trials),
+        failed=state.failed + len(failures),
+        last_failure=failures[-1] if failures else state.last_failure,
+        proposed=dict(sorted(proposed.items())),
         best=best,
         driven_s=event.driven_s,
-        improvements=(
-            (*state.improvements, best.proposal.number)
-            if improved and best is not None
-            else state.improvements
-        ),
         seen=state.seen.and_also(
             state.declaration.space.key(t.proposal.params) for t in event.trials
         ),
@@ -135,7 +135,7 @@ def _seal(state: SweepState, event: GenerationSealed) -> SweepState:
 
 
 def _check_trial(state: SweepState, trial: TrialRecord) -> None:
-    generation, number = len(state.generations), state.trials_done + trial.proposal.slot
+    generation, number = state.generations_done, state.trials_done + trial.proposal.slot
     found = (trial.proposal.generation, trial.proposal.number)
     if found != (generation, number):
         raise RecordError(

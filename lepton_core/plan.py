@@ -41,7 +41,7 @@ def plan(state: SweepState, slots: int) -> tuple[Proposal, ...]:
         >>> [proposal.proposer for proposal in plan(replay([declared]), 2)]
         ['sobol', 'sobol']
     """
-    generation = len(state.generations)
+    generation = state.generations_done
     candidates = portfolio.suggest(
         state.portfolio,
         state.declaration,

@@ -335,7 +335,7 @@ def declarations(draw: st.DrawFn, space: st.SearchStrategy[Space] | None = None)
 def sealed(state: SweepState, ends: Sequence[float | Failure]) -> GenerationSealed:
     """The next generation of a sweep, planned and with these results, one a slot."""
     return GenerationSealed(
-        generation=len(state.generations),
+        generation=state.generations_done,
         trials=tuple(
             TrialRecord(
                 proposal=proposal,

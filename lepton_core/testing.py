@@ -27,6 +27,7 @@ from lepton_core.canonical import canonical_json
 from lepton_core.declaration import Direction
 from lepton_core.events import TrialRecord
 from lepton_core.proposers.base import Candidate, Proposer, Told
+from lepton_core.snapshot import from_json, to_json
 from lepton_core.space import Space
 from lepton_core.strategies import (
     DIRECTIONS,
@@ -141,6 +142,19 @@ class ProposerContract:
         state = asdict(play(self.new(), space, history, direction=direction).state)
         once = json.dumps(state, allow_nan=False)
         assert json.dumps(json.loads(once), allow_nan=False) == once
+
+    @LAW
+    @given(space=spaces(), history=histories(), direction=DIRECTIONS)
+    def test_the_state_comes_back_from_a_snapshot(
+        self, space: Space, history: History, direction: Direction
+    ) -> None:
+        """By the types of its dataclasses: numbers, texts, tuples, mappings, further dataclasses.
+
+        Whoever overlooks this has a sweep replayed from its beginning each time it is resumed.
+        """
+        state = play(self.new(), space, history, direction=direction).state
+        back = from_json(type(state), json.loads(json.dumps(to_json(state))))
+        assert repr(back) == repr(state)
 
     @LAW
     @given(space=spaces(), history=histories(FAILURES), slots=slot_sets())

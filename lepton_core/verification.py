@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from lepton_core.canonical import canonical_json
@@ -19,11 +19,17 @@ class Divergence:
     recomputed: Proposal
 
 
-def first_divergence(events: Iterable[Event]) -> Divergence | None:
+def first_divergence(
+    events: Iterable[Event], *, look: Callable[[SweepState], object] = lambda _: None
+) -> Divergence | None:
     """The first recorded proposal that recomputing does not give, in order of proposal.
 
     Each generation is planned anew from the *recorded* history before it, so one divergence does
     not bring others after it.
+
+    Args:
+        events: The history, read once.
+        look: Shown every state on the way.
 
     Raises:
         RecordError: The events do not follow one another.
@@ -37,6 +43,7 @@ def first_divergence(events: Iterable[Event]) -> Divergence | None:
                 if proposal_text(was) != proposal_text(now):
                     return Divergence(recorded=was, recomputed=now)
         state = after
+        look(state)
     return None
 
 

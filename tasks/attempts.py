@@ -65,15 +65,23 @@ def status_of(result: TrialRecord) -> str:
 
 
 def find_runs(
-    client: StoreClient, experiment_id: str, condition: str, *, deleted: bool = False
+    client: StoreClient,
+    experiment_id: str,
+    condition: str,
+    *,
+    deleted: bool = False,
+    page_size: int = PAGE,
 ) -> Iterator[Any]:
     """All runs of an experiment that fulfil a condition, each once, oldest first.
+
+    One page of them is held at a time.
 
     Args:
         client: The store's client.
         experiment_id: The experiment.
         condition: In MLflow's search language.
         deleted: Find deleted ones too.
+        page_size: How many runs a page has. The store searches anew for each.
     """
     from mlflow.entities import ViewType  # noqa: PLC0415  (costs a second)
 
@@ -83,7 +91,7 @@ def find_runs(
             [experiment_id],
             condition,
             run_view_type=ViewType.ALL if deleted else ViewType.ACTIVE_ONLY,
-            max_results=PAGE,
+            max_results=page_size,
             order_by=["attributes.start_time ASC"],
             page_token=token,
         )
@@ -94,6 +102,20 @@ def find_runs(
         token = page.token
         if not token:
             return
+
+
+def unfinished_trials(client: StoreClient, experiment_id: str, name: str) -> Iterator[Any]:
+    """The runs of a sweep's trials that show as under way.
+
+    They are searched by status alone, which few runs have, and told by their tags, which every
+    trial has: among many runs a search by tags takes long.
+    """
+    for status in UNFINISHED:
+        condition = f"attributes.status = '{status}'"
+        for run in list(find_runs(client, experiment_id, condition)):
+            tags = run.data.tags
+            if (tags.get(records.KIND), tags.get(records.SWEEP)) == ("trial", name):
+                yield run
 
 
 def trial_condition(name: str, generation: int | None = None) -> str:

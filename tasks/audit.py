@@ -18,7 +18,7 @@ from lepton_tasks.own_runs import (
 )
 from lepton_tasks.records import GENERATION, KILLED, KIND, PARENT_RUN, RESULT, SWEEP, claims
 from lepton_tasks.register_check import register_findings
-from lepton_tasks.sealed_trial import SealedTrial, differences
+from lepton_tasks.sealed_trial import SealedTrial, SealedTrials, differences
 from lepton_tasks.seals import entitled, uncounted
 from lepton_tasks.sweep_record import SweepRecord
 from lepton_tasks.unsealed_trial import (
@@ -31,6 +31,7 @@ from lepton_tasks.unsealed_trial import (
 
 LEFT = "orphaned: its driver died"
 NOBODYS = "the register names another ledger run for this sweep"
+PAGE = 5000  # runs held at a time, about 100 MB; smaller pages take twice as long
 
 
 def audit(record: SweepRecord) -> list[Finding]:
@@ -66,24 +67,26 @@ def _trials(record: SweepRecord, *, known_lost: bool) -> Iterator[Finding]:
     experiment = _experiment(record)
     if experiment is None:
         return
-    unseen = {sealed.run_id: sealed for sealed in _sealed(record)}
-    counted = frozenset(unseen)
+    # Which trial each counted run should hold, until the run is found.
+    unseen = {run_id: number for number, run_id in enumerate(record.seals.counted())}
+    counted, trials = frozenset(unseen), SealedTrials(record.seals, record.parent)
     at, declaration = _standing(record), record.declaration
     lost = known_lost or is_driven(record.params, record.tags)  # then the seals go on meanwhile
-    for run in find_runs(record.store.client, experiment, trial_condition(record.entry.name)):
-        sealed = unseen.pop(run.info.run_id, None)
-        if sealed is not None:
-            yield from differences(run, sealed, declaration)
+    client, condition = record.store.client, trial_condition(record.entry.name)
+    for run in find_runs(client, experiment, condition, page_size=PAGE):
+        number = unseen.pop(run.info.run_id, None)
+        if number is not None:
+            yield from differences(run, trials[number], declaration)
         elif not shows_lost_seal(run, declaration, at):
             yield from unsealed_findings(run, declaration, at)
         elif not lost:
             lost = True
             known_by = f"run {run.info.run_id} was proposed from it"
             yield lost_seal(record, known_by, run.info.run_id)
-    for sealed in unseen.values():
-        yield from _absent(record, sealed, experiment)
+    for number in unseen.values():
+        yield from _absent(record, trials[number], experiment)
     condition = f"tags.`{PARENT_RUN}` = '{at.parent}' and tags.`{GENERATION}` = '{at.sealed}'"
-    for run in find_runs(record.store.client, experiment, condition, deleted=True):
+    for run in find_runs(client, experiment, condition, deleted=True):
         if run.info.run_id not in counted:
             yield from hidden_findings(run, declaration, at)
 
@@ -92,7 +95,7 @@ def _standing(record: SweepRecord) -> Standing:
     claimed, sealed = claims(record.params), len(record.seals)
     return Standing(
         sealed=sealed,
-        bases=[record.entry.digest, *(seal.hash for seal in record.seals)],
+        bases=[record.seals.head(generations) for generations in range(sealed + 1)],
         uncounted=frozenset(found for _, found in uncounted(record.params, record.seals)),
         epochs=len(claimed),
         entitled=entitled(claimed, sealed),
@@ -105,16 +108,6 @@ def _experiment(record: SweepRecord) -> str | None:
     parent = run_or_none(record.store.client, record.parent) if record.parent else None
     beside = record.store.experiment_id if parent is None else str(parent.info.experiment_id)
     return trials_experiment(record, beside)
-
-
-def _sealed(record: SweepRecord) -> Iterator[SealedTrial]:
-    base = record.entry.digest
-    for seal in record.seals:
-        for trial, run_id in zip(seal.event.trials, seal.runs, strict=True):
-            yield SealedTrial(
-                run_id=run_id, trial=trial, base=base, epoch=seal.epoch, parent=record.parent
-            )
-        base = seal.hash
 
 
 def _absent(record: SweepRecord, sealed: SealedTrial, experiment: str) -> Iterator[Finding]:
@@ -175,7 +168,7 @@ def _foreign(record: SweepRecord) -> Iterator[Finding]:
     counted: set[str] | None = None
     for run in find_runs(record.store.client, experiment, condition):
         if counted is None:
-            counted = {run_id for seal in record.seals for run_id in seal.runs}
+            counted = set(record.seals.counted())
         if run.info.run_id not in counted:  # one of ours that lost its tags is an alteration
             yield Finding(
                 what=f"run {run.info.run_id}",
@@ -192,7 +185,7 @@ def _left_running(record: SweepRecord) -> Iterator[Finding]:
     if experiment is None or is_driven(record.params, record.tags):
         return
     client, name = record.store.client, record.entry.name
-    counted = {run_id for seal in record.seals for run_id in seal.runs}
+    counted = set(record.seals.counted())
     for status in UNFINISHED:
         condition = f"{trial_condition(name)} and attributes.status = '{status}'"
         for run in find_runs(client, experiment, condition):
@@ -225,7 +218,7 @@ def _left_over(record: SweepRecord) -> Iterator[Finding]:
     experiment, at = _experiment(record), _standing(record)
     if experiment is None or not at.uncounted or is_driven(record.params, record.tags):
         return
-    counted = {run_id for seal in record.seals for run_id in seal.runs}
+    counted = set(record.seals.counted())
     for run in find_runs(record.store.client, experiment, trial_condition(record.entry.name)):
         run_id, status = run.info.run_id, run.info.status
         if run_id not in counted and is_left_over(run, at) and status in ("FINISHED", "FAILED"):

@@ -330,7 +330,7 @@ class ImportLedger(MlflowLedger):
     def _withdraw(self) -> None:
         """After losing the lease: mark those of this process's runs that its successor has too."""
         self.record.refresh()
-        counted = {run for seal in self.record.seals for run in seal.runs}
+        counted = set(self.record.seals.counted())
         for theirs, runs in self._find(self._generation).items():
             mine = self._ids.get(theirs)
             if len(runs) > 1 and mine is not None and mine not in counted:

@@ -77,10 +77,14 @@ class Lease:
         client: The store's client.
         run_id: The sweep's ledger run.
         claim: The claim that was won.
+        experiment_id: The ledger run's experiment.
     """
 
-    def __init__(self, client: StoreClient, run_id: str, claim: Claim) -> None:
+    def __init__(
+        self, client: StoreClient, run_id: str, claim: Claim, *, experiment_id: str
+    ) -> None:
         self.client, self.run_id, self.claim = client, run_id, claim
+        self.experiment_id = experiment_id
         self._hasty = client.hasty()
         self._confirmed = now()
         self._lost: Claim | None = None
@@ -153,6 +157,9 @@ class Lease:
 
     def _confirm(self, client: StoreClient) -> None:
         asked = now()
+        if not self._has_news(client):
+            self._confirmed = asked
+            return
         run = client.get_run(self.run_id)
         known = claims(run.data.params)
         if not known:
@@ -164,6 +171,23 @@ class Lease:
         self._confirmed = asked
         if run.data.tags.get(records.CANCEL) == str(self.epoch):
             self._stop_driving("cancelled by 'lepton cancel'")
+
+    def _has_news(self, client: StoreClient) -> bool:
+        """Whether there is a later claim, or a request to stop.
+
+        The store is asked for just these: reading the whole ledger run takes a second when the
+        history is long, and this is asked several times a minute.
+        """
+        later = f"params.`{epoch_key(self.epoch + 1)}` LIKE '%'"
+        cancelled = f"tags.`{records.CANCEL}` = '{self.epoch}'"
+        return any(
+            client.search_runs(
+                [self.experiment_id],
+                f"attributes.run_id = '{self.run_id}' and {condition}",
+                max_results=1,
+            )
+            for condition in (later, cancelled)
+        )
 
 
 def acquire(
@@ -207,7 +231,7 @@ def acquire(
         )
         text = claim.text()
         if write_once(client, write_points.CLAIM, run_id, epoch_key(claim.epoch), text) == text:
-            lease = Lease(client, run_id, claim)
+            lease = Lease(client, run_id, claim, experiment_id=run.info.experiment_id)
             if held and take_over:
                 _await_farewell(client, run_id, held)
             return lease

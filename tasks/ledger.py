@@ -27,18 +27,18 @@ from lepton_core.portfolio import shares
 from lepton_tasks import records, write_points
 from lepton_tasks.artifact_place import own_place
 from lepton_tasks.attempts import (
-    UNFINISHED,
     OpenSlot,
     find_parents,
     find_runs,
     open_slots,
     read_attempts,
     status_of,
-    trial_condition,
+    unfinished_trials,
 )
 from lepton_tasks.lease import Lease
 from lepton_tasks.objective import Outcome
 from lepton_tasks.seals import seal_key, seal_texts
+from lepton_tasks.snapshots import Keeper, snapshot_key
 from lepton_tasks.sweep_record import PARENT, SweepRecord
 from lepton_tasks.write_once import write_once
 
@@ -61,6 +61,7 @@ class MlflowLedger:
     def __init__(self, record: SweepRecord, lease: Lease) -> None:
         self.record, self.lease = record, lease
         self.client = record.store.client
+        self._hasty = self.client.hasty()
         self.declaration = record.declaration
         self.clock = milliseconds
         self._lock = threading.RLock()
@@ -70,6 +71,9 @@ class MlflowLedger:
         self._shown: int | None = None
         self._parent = ""
         self._experiment = record.store.experiment_id
+        self._keeper: Keeper | None = Keeper(record.params, record.seals)
+        # Nobody drove before the first epoch: there is nothing to find.
+        self._others_ahead = lease.epoch > 1
 
     # -- taking the wheel -------------------------------------------------------------------
 
@@ -131,11 +135,15 @@ class MlflowLedger:
         Results that a driver recorded before it died stand. Every other attempt that is not
         KILLED becomes so, with its reason. A run that was deleted meanwhile, by its own objective
         perhaps, is brought back: it takes part in the counting.
+
+        The drivers before this one came to a generation only after the one before it. So from
+        the first generation on that none of them began, there is nothing to look for: a search
+        takes the longer the more runs the store holds.
         """
         with self._lock:
             self.lease.check()
             self._runs = {}
-            if self.lease.epoch == 1:  # nobody drove before: there is nothing to find
+            if not self._others_ahead:
                 return {}
             attempts = read_attempts(
                 self.client, self._experiment, self.declaration, generation, deleted=True
@@ -143,6 +151,7 @@ class MlflowLedger:
             for attempt in attempts:
                 if attempt.deleted:
                     self.client.restore_run(write_points.TRIAL_RESTORED, attempt.run_id)
+            self._others_ahead = bool(attempts)
             slots = open_slots(attempts, self._head)
             kept = {slot.run_id for slot in slots.values() if slot.run_id}
             for attempt in attempts:
@@ -160,14 +169,10 @@ class MlflowLedger:
 
         A driver that was killed leaves such runs, and so does a store that made a run twice.
         """
-        condition = trial_condition(self.declaration.name)
-        if but_generation is not None:
-            condition += f" and tags.`{records.GENERATION}` != '{but_generation}'"
         with self._lock:
             self.lease.check()
-            for status in UNFINISHED:
-                running = f"{condition} and attributes.status = '{status}'"
-                for run in list(find_runs(self.client, self._experiment, running)):
+            for run in unfinished_trials(self.client, self._experiment, self.declaration.name):
+                if run.data.tags.get(records.GENERATION) != str(but_generation):
                     self._kill(run.info.run_id, ORPHANED)
 
     # -- one trial --------------------------------------------------------------------------
@@ -289,7 +294,24 @@ class MlflowLedger:
                 write_once(self.client, write_points.SEAL_PART, ledger, part_key, part)
             write_once(self.client, write_points.SEAL, ledger, key, header)
             self._head, self._runs = chained, {}
+            self._keep_snapshot(state, sum(map(len, parts)))
             self._show_curves(state)
+
+    def _keep_snapshot(self, state: SweepState, characters: int) -> None:
+        """Keep the state now and then. It can be lost: what fails here is not tried again."""
+        ledger = self.record.entry.ledger
+        key = snapshot_key(state.generations_done, self.lease.epoch)
+        try:
+            texts = self._keeper and self._keeper.sealed(state, self._head, characters)
+            if not texts:
+                return
+            parts, header = texts
+            for number, part in enumerate(parts):
+                part_key = f"{key}/{number:04d}"
+                self._hasty.log_param(write_points.SNAPSHOT_PART, ledger, part_key, part)
+            self._hasty.log_param(write_points.SNAPSHOT, ledger, key, header)
+        except Exception:  # noqa: BLE001  (whatever it is: the seals say it all)
+            self._keeper = None
 
     def _show_curves(self, state: SweepState) -> None:
         """The parent run's curves, for people: where the best changed, and the members' shares."""
@@ -331,7 +353,7 @@ class MlflowLedger:
                 self.record.refresh()
             except RecordError:
                 return  # `verify` names it; there is nothing that a fenced driver may mend
-            counted = {run for seal in self.record.seals for run in seal.runs}
+            counted = set(self.record.seals.counted())
             for run_id in sorted({*self._flying, *self._runs.values()} - counted):
                 tags = self.client.get_run(run_id).data.tags
                 sealed = int(tags[records.GENERATION]) < len(self.record.seals)

@@ -194,8 +194,8 @@ def trials_experiment(record: SweepRecord, otherwise: str) -> str:
 
     Of three of them two agree, so one that was moved does not count for all.
     """
-    runs = [run_id for seal in record.seals for run_id in seal.runs]
-    asked = dict.fromkeys([*runs[:1], *runs[len(runs) // 2 :][:1], *runs[-1:]])
+    sealed = len(record.seals)
+    asked = dict.fromkeys(record.seals.runs(g)[-1] for g in {0, sealed // 2, sealed - 1} if sealed)
     found = [run_or_none(record.store.client, run_id) for run_id in asked]
     held = [otherwise, *(str(run.info.experiment_id) for run in found if run is not None)]
     return max(held[1:] or held, key=held.count)
@@ -205,7 +205,7 @@ def _curve(record: SweepRecord, run: Any) -> Iterator[Finding]:
     """The parent run's curves and status, of a sweep that nobody drives."""
     if any(key.startswith("reopened/") for key in record.params):
         return  # it began again from an earlier seal, and its curves did not
-    parent, trials = run.info.run_id, sum(len(seal.event.trials) for seal in record.seals)
+    parent, trials = run.info.run_id, record.seals.trials
     name = f"best_{record.declaration.metric}"
     values = [t.value for seal in record.seals for t in seal.event.trials if t.value is not None]
     shown_best = run.data.metrics.get(name)

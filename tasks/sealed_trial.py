@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from lepton_core.canonical import shown
@@ -12,8 +13,10 @@ from lepton_core.events import TrialRecord
 from lepton_tasks import by_hand, records
 from lepton_tasks.attempts import status_of
 from lepton_tasks.findings import Finding, Repair
-from lepton_tasks.seals import SHOWN_REASON
+from lepton_tasks.seals import SHOWN_REASON, Seal, Seals
 from lepton_tasks.untrusted import read_object, whole_number
+
+KEPT_SEALS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,32 @@ class SealedTrial:
     base: str
     epoch: int
     parent: str | None
+
+
+class SealedTrials:
+    """Gives sealed trials by their numbers; runs come about in that order, so few seals are kept.
+
+    Args:
+        seals: The sweep's.
+        parent: Its parent run.
+    """
+
+    def __init__(self, seals: Seals, parent: str | None) -> None:
+        self._seals, self._parent = seals, parent
+        self._seal = lru_cache(maxsize=KEPT_SEALS)(seals.__getitem__)
+
+    def __getitem__(self, number: int) -> SealedTrial:
+        """The trial of that number."""
+        generation = self._seals.generation_of(number)
+        seal: Seal = self._seal(generation)
+        slot = number - seal.event.trials[0].proposal.number
+        return SealedTrial(
+            run_id=seal.runs[slot],
+            trial=seal.event.trials[slot],
+            base=self._seals.head(generation),
+            epoch=seal.epoch,
+            parent=self._parent,
+        )
 
 
 def differences(run: Any, sealed: SealedTrial, declaration: Declaration) -> Iterator[Finding]:

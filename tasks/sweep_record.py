@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, overload
 
 from lepton_core.canonical import shown
 from lepton_core.declaration import Settings
 from lepton_core.errors import RecordError, UnfinishedImportError, UnknownSweepError
 from lepton_core.events import Event, SettingsAmended, SweepDeclared
+from lepton_core.fold import SweepState
 from lepton_tasks import records, register
 from lepton_tasks.attempts import (
     Attempt,
     find_parents,
-    find_runs,
     read_attempts,
-    trial_condition,
+    unfinished_trials,
 )
 from lepton_tasks.gaps import check_whole
 from lepton_tasks.lookup import is_deleted, run_or_none
 from lepton_tasks.register import Entry
-from lepton_tasks.seals import Seal, seals
+from lepton_tasks.seals import Seals
+from lepton_tasks.snapshots import fold
 from lepton_tasks.store import Store, address, connect, exists, reachable
 
 PARENTS, SETTINGS = re.compile(r"parent(/[0-9]{6})?"), re.compile(r"settings/[0-9]{6}")
@@ -45,6 +47,7 @@ class SweepRecord:
 
     def __init__(self, store: Store, entry: Entry, *, unfinished: bool = False) -> None:
         self.store, self.entry, self.unfinished = store, entry, unfinished
+        self._folded: tuple[str, SweepState] | None = None
         self.refresh()
 
     def refresh(self) -> None:
@@ -59,8 +62,16 @@ class SweepRecord:
                 run_id=self.entry.ledger,
             )
         self.deleted = is_deleted(run)
-        self.params: Mapping[str, str] = run.data.params
-        self.tags: Mapping[str, str] = run.data.tags
+        self.take(run.data.params, run.data.tags)
+
+    def take(self, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
+        """Be what the ledger run was when somebody read it.
+
+        Raises:
+            RecordError: The declaration or a seal is torn, was altered or taken out.
+            UnfinishedImportError: The sweep's import was begun and is not done.
+        """
+        self.params, self.tags = params, tags
         if self._is_being_imported and not self.unfinished:
             name = self.entry.name
             raise UnfinishedImportError(
@@ -81,9 +92,7 @@ class SweepRecord:
                 f"{self.declaration.name!r}; the register was altered",
                 name=self.entry.name,
             )
-        self.seals: tuple[Seal, ...] = tuple(
-            seals(self.params, self.declaration, self.entry.digest)
-        )
+        self.seals = Seals(self.params, self.declaration, self.entry.digest)
         check_whole(self.entry.name, self.params, len(self.seals))
 
     @property
@@ -109,16 +118,23 @@ class SweepRecord:
         return next((settings for settings in found if settings is not None), None)
 
     @property
-    def events(self) -> list[Event]:
-        """The sweep's history for the fold."""
+    def events(self) -> Sequence[Event]:
+        """The sweep's history for the fold; each event is read when it is asked for."""
+        first = [SweepDeclared(declaration=self.declaration)]
         amended = [SettingsAmended(settings=self.settings)] if self.settings else []
-        sealed = [seal.event for seal in self.seals]
-        return [SweepDeclared(declaration=self.declaration), *amended, *sealed]
+        return History([*first, *amended], self.seals)
 
     @property
     def head(self) -> str:
         """The hash that the next seal is chained to."""
-        return self.seals[-1].hash if self.seals else self.entry.digest
+        return self.seals.head()
+
+    @property
+    def state(self) -> SweepState:
+        """The fold of `events`, by way of the newest snapshot that holds."""
+        if self._folded is None or self._folded[0] != self.head:
+            self._folded = self.head, fold(self.params, self.declaration, self.seals)
+        return replace(self._folded[1], settings=self.settings)
 
     def attempts(self, generation: int | None = None) -> list[Attempt]:
         """The sweep's trial runs, or those of one generation."""
@@ -182,16 +198,55 @@ class SweepRecord:
 
     @property
     def has_running_trials(self) -> bool:
-        """Whether a trial's run shows as running: under way, or made late, by a lost request."""
+        """Whether a trial's run shows as under way: it is, or a lost request made it late."""
         if self.parent is None:
             return False
-        client, experiment = self.store.client, self.parent_info().experiment_id
-        condition = f"{trial_condition(self.entry.name)} and attributes.status = 'RUNNING'"
-        return next(find_runs(client, experiment, condition), None) is not None
+        experiment = self.parent_info().experiment_id
+        return any(unfinished_trials(self.store.client, experiment, self.entry.name))
+
+
+class History(Sequence[Event]):
+    """The events of a sweep: its declaration and settings, then a seal for each generation."""
+
+    def __init__(self, first: Sequence[Event], seals: Seals) -> None:
+        self._first, self._seals = first, seals
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._first) + len(self._seals)
+
+    def __iter__(self) -> Iterator[Event]:
+        """One after the other."""
+        yield from self._first
+        for seal in self._seals:
+            yield seal.event
+
+    @overload
+    def __getitem__(self, index: int) -> Event: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Event]: ...
+    def __getitem__(self, index: int | slice) -> Event | list[Event]:
+        """One event, or some."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        at, before = range(len(self))[index], len(self._first)
+        return self._first[at] if at < before else self._seals[at - before].event
 
 
 def open_record(name: str) -> SweepRecord:
     """A sweep of the store that the environment names, for reading.
+
+    Raises:
+        UnknownSweepError: The store has no sweep of that name; names those that it has.
+        StoreUnreachableError: The store failed.
+    """
+    store, entry = find_sweep(name)
+    with reachable(store.address.place):
+        return SweepRecord(store, entry)
+
+
+def find_sweep(name: str) -> tuple[Store, Entry]:
+    """The store that the environment names, and a sweep of it, whose history is not read.
 
     Raises:
         UnknownSweepError: The store has no sweep of that name; names those that it has.
@@ -203,7 +258,7 @@ def open_record(name: str) -> SweepRecord:
         with reachable(where.place):
             entry = register.lookup(store, name)
             if entry is not None:
-                return SweepRecord(store, entry)
+                return store, entry
             known = ", ".join(register.texts(store)) or "none"
     else:
         known = "none; there is no such file yet"

@@ -121,6 +121,14 @@ SEAL_PART = _point(
     "without its header no seal: the slots' results stand, the generation is sealed anew",
 )
 SEAL = _point("seal.header", "a seal's header", "the generation is closed")
+SNAPSHOT_PART = _point(
+    "snapshot.part",
+    "a part of a snapshot of the fold's state",
+    "without its header no snapshot; the seals say it all",
+)
+SNAPSHOT = _point(
+    "snapshot.header", "a snapshot's header", "the next driver goes on from it, but need not"
+)
 CURVES = _point(
     "seal.curves",
     "the parent run's curves: the best, the shares",

@@ -16,7 +16,7 @@ from lepton.cli.output import (
     resume_command,
     two_columns,
 )
-from lepton_tasks.sweep_record import open_record
+from lepton_tasks.sweep_record import find_sweep
 
 if TYPE_CHECKING:
     from lepton_tasks.sweep_yaml import SweepSource
@@ -35,7 +35,7 @@ def resume(arguments: argparse.Namespace) -> int:
     """Go on with a sweep by its name."""
     from lepton_tasks.sweep_yaml import find_or_read  # noqa: PLC0415
 
-    open_record(arguments.name)  # an unknown name is said at once
+    find_sweep(arguments.name)  # an unknown name is said at once
     source = find_or_read(arguments.name, arguments.file)
     return _drive(arguments, source, {"name": arguments.name, "file": arguments.file})
 

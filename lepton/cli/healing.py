@@ -59,7 +59,7 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 def _trials(examined: Examination) -> int | None:
     record = examined.record
-    return None if record is None else sum(len(seal.event.trials) for seal in record.seals)
+    return None if record is None else record.seals.trials
 
 
 def _in_full(finding: Finding) -> dict[str, Any]:

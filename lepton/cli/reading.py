@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from lepton.cli.output import (
@@ -18,7 +17,7 @@ from lepton.cli.output import (
     two_columns,
 )
 from lepton_core.errors import RecordError, UnfinishedImportError
-from lepton_core.fold import SweepState, replay
+from lepton_core.fold import SweepState
 from lepton_core.portfolio import shares
 from lepton_tasks.sweep_record import SweepRecord, open_record
 
@@ -62,11 +61,10 @@ def _status(record: SweepRecord) -> dict[str, Any]:
     from lepton_tasks.attempts import open_slots  # noqa: PLC0415
     from lepton_tasks.lease import holder, is_driven, who  # noqa: PLC0415
 
-    state = replay(record.events)
+    state = record.state
     held = holder(record.params, record.tags)
     driven = is_driven(record.params, record.tags)
-    slots = open_slots(record.attempts(len(state.generations)), record.head)
-    counts = Counter(trial.proposal.proposer for trial in state.trials)
+    slots = open_slots(record.attempts(state.generations_done), record.head)
     budget = state.settings.budget if state.settings else None
     at_target = budget is not None and _at_target(state)
     return {
@@ -74,8 +72,8 @@ def _status(record: SweepRecord) -> dict[str, Any]:
         "state": "driven" if driven else "finished" if at_target else "stopped",
         "driver": who(held.claim) if held and driven else None,
         "trials": state.trials_done,
-        "failed": sum(trial.failure is not None for trial in state.trials),
-        "generations": len(state.generations),
+        "failed": state.failed,
+        "generations": state.generations_done,
         "open": sum(slot.result is not None for slot in slots.values()),
         "target": {
             "trials": budget.trials if budget else None,
@@ -83,7 +81,7 @@ def _status(record: SweepRecord) -> dict[str, Any]:
         },
         "driven_s": state.driven_s,
         "best": _best(state.best),
-        "proposers": dict(counts),
+        "proposers": dict(state.proposed),
         "shares": shares(state.portfolio, state.declaration),
         "store": record.store.address.place,
         "run_id": record.parent,
@@ -150,7 +148,7 @@ def best(arguments: argparse.Namespace) -> int:
     from lepton_core.errors import NothingUsableError  # noqa: PLC0415
 
     record = open_record(arguments.name)
-    state = replay(record.events)
+    state = record.state
     found = _best(state.best)
     if found is None:
         raise NothingUsableError(
@@ -158,7 +156,7 @@ def best(arguments: argparse.Namespace) -> int:
             f"({state.trials_done} trials in sealed generations)",
             name=arguments.name,
         )
-    found["run_id"] = _run_of(record, found["number"])
+    found["run_id"] = record.seals.runs(found["generation"])[found["slot"]]
     if arguments.json:
         # Without a judge, what was observed is all there is to recommend by.
         print_json({"name": arguments.name, "recommended": found, "lowest": found})
@@ -182,11 +180,3 @@ def _best(trial: TrialRecord | None) -> dict[str, Any] | None:
         "proposer": proposal.proposer,
         "seed": proposal.seed,
     }
-
-
-def _run_of(record: SweepRecord, number: int) -> str | None:
-    for seal in record.seals:
-        for trial, run_id in zip(seal.event.trials, seal.runs, strict=True):
-            if trial.proposal.number == number:
-                return run_id
-    return None

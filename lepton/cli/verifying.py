@@ -19,15 +19,20 @@ SHOWN_ALTERATIONS = 20
 def verify(arguments: argparse.Namespace) -> int:
     """Prove that the history is intact, and that recomputing gives the same proposals."""
     from lepton_tasks.audit import audit, notes  # noqa: PLC0415
+    from lepton_tasks.snapshot_check import SnapshotCheck  # noqa: PLC0415
     from lepton_tasks.store import reachable  # noqa: PLC0415
 
     record = open_record(arguments.name)
     with reachable(record.store.address.place):
         alterations, remarks = audit(record), notes(record)
-    divergence = None if alterations else first_divergence(record.events)
+        divergence = None
+        if not alterations:
+            check = SnapshotCheck(record)
+            divergence = first_divergence(record.events, look=check)
+            alterations.extend(check.findings)
     versions = _versions_that_differ(record, divergence)
     code = ALTERED if alterations else DIVERGED if divergence else 0
-    trials = sum(len(seal.event.trials) for seal in record.seals)
+    trials = record.seals.trials
     if arguments.json:
         print_json(
             {

@@ -34,9 +34,15 @@ MAX_REDRAWS = 64
 """How often a proposer looks for a point that was not tried before it repeats one."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """The keys (`Space.key`) of configurations tried before, in layers that are never copied."""
+    """The keys (`Space.key`) of configurations tried before.
+
+    They lie in layers, each at least twice as large as the one above it, so that n keys need no
+    more than log n layers, and a key is copied no more than log n times while they are added
+    (the logarithmic method: Bentley and Saxe, "Decomposable searching problems", J. Algorithms 1,
+    1980). No layer ever changes.
+    """
 
     layers: tuple[frozenset[str], ...] = ()
 
@@ -44,10 +50,27 @@ class Seen:
         """Whether a configuration was tried."""
         return any(key in layer for layer in self.layers)
 
+    def __eq__(self, other: object) -> bool:
+        """Equal if they hold the same keys, however these came in."""
+        return isinstance(other, Seen) and self._keys() == other._keys()
+
+    def __hash__(self) -> int:
+        """Equal ones hash alike."""
+        return hash(self._keys())
+
+    def _keys(self) -> frozenset[str]:
+        return frozenset().union(*self.layers)
+
     def and_also(self, keys: Iterable[str]) -> Seen:
         """These and some more."""
-        layer = frozenset(keys)
-        return Seen((*self.layers, layer)) if layer else self
+        added, kept = frozenset(keys), len(self.layers)
+        if not added:
+            return self
+        size = len(added)
+        while kept and len(self.layers[kept - 1]) < 2 * size:
+            kept -= 1
+            size += len(self.layers[kept])
+        return Seen((*self.layers[:kept], added.union(*self.layers[kept:])))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
@@ -82,3 +83,27 @@ def test_verify_tells_a_search_that_changed_from_a_history_that_was_altered(
     code, shown = lepton("verify", "demo")
     assert code == 6
     assert "recomputing differs from trial" in shown
+
+
+def test_verify_proves_a_snapshot_and_names_one_that_is_not_what_the_replay_gives(driven, lepton):
+    from lepton_core.fold import replay
+    from lepton_tasks.snapshots import snapshot_key, snapshot_texts
+    from lepton_tasks.sweep_record import open_record
+
+    def keep(generations, epoch, **changes):
+        record = open_record("demo")
+        first = len(record.events) - len(record.seals)
+        state = replay(record.events[: first + generations])
+        parts, header = snapshot_texts(replace(state, **changes), record.seals.head(generations))
+        key = snapshot_key(generations, epoch)
+        texts = {**{f"{key}/{n:04d}": part for n, part in enumerate(parts)}, key: header}
+        for name, text in texts.items():
+            record.store.client.plain.log_param(record.entry.ledger, name, text)
+
+    keep(2, 1)
+    assert lepton("verify", "demo")[0] == 0
+    keep(2, 7, failed=99)
+    code, shown = lepton("verify", "demo")
+    assert code == 5
+    assert "snapshot/00000002/000007 is another state" in " ".join(shown.split())
+    assert "snapshot/00000002/000001" not in shown

@@ -11,6 +11,7 @@ from lepton_core.events import (
     GenerationSealed,
     SettingsAmended,
     SweepDeclared,
+    sealed_trials,
 )
 from lepton_core.fold import evolve, replay
 from lepton_core.plan import plan
@@ -37,9 +38,10 @@ def test_replay_in_two_parts_gives_the_same_state(events, data):
 
 @given(sweeps())
 def test_replay_counts_every_trial_once_in_the_order_of_proposal(events):
-    state = replay(events)
-    assert [t.proposal.number for t in state.trials] == list(range(state.trials_done))
-    keys = [state.declaration.space.key(t.proposal.params) for t in state.trials]
+    state, trials = replay(events), list(sealed_trials(events))
+    assert [t.proposal.number for t in trials] == list(range(state.trials_done))
+    assert state.generations_done == sum(isinstance(e, GenerationSealed) for e in events)
+    keys = [state.declaration.space.key(t.proposal.params) for t in trials]
     assert all(key in state.seen for key in keys)
     assert "never tried" not in state.seen
 
@@ -48,7 +50,7 @@ def test_replay_counts_every_trial_once_in_the_order_of_proposal(events):
 def test_the_best_trial_is_the_lowest_loss_and_of_equals_the_first(events):
     state = replay(events)
     direction = state.declaration.direction
-    usable = [t for t in state.trials if t.value is not None]
+    usable = [t for t in sealed_trials(events) if t.value is not None]
     losses = [to_loss(t.value, direction) for t in usable]
     assert state.best == (usable[losses.index(min(losses))] if usable else None)
 
@@ -58,18 +60,26 @@ def test_the_best_of_a_maximised_metric_is_the_greatest():
     assert replay(sweep_events(MAXIMIZED, [[0.5, 0.9, 0.1]])).best.value == 0.9
 
 
-def test_improvements_are_the_best_trials_of_the_seals_that_changed_it():
+def test_there_is_no_best_before_there_is_a_usable_trial():
     events = sweep_events(DECLARED, [[BROKEN, BROKEN], [3.0, 2.0], [2.0, 5.0], [BROKEN, 1.0]])
-    state = replay(events)
-    assert state.improvements == (3, 7)
-    assert state.best.proposal.number == 7
-    assert replay(events[:2]).best is None
-    assert replay(events[:2]).improvements == ()
+    numbers = [best and best.proposal.number for best in (replay(events[:n]).best for n in (2, 3))]
+    assert numbers == [None, 3]
+    assert replay(events[:4]).best == replay(events[:3]).best  # of equals the first
+    assert replay(events).best.proposal.number == 7
+
+
+def test_failures_and_who_proposed_are_counted():
+    last = Failure(kind="timeout", reason="too long")
+    state = replay(sweep_events(DECLARED, [[BROKEN, 1.0, BROKEN], [2.0, last], [3.0]]))
+    assert (state.failed, state.last_failure) == (3, last)
+    assert state.proposed == {"random": 3, "sobol": 3}
+    assert replay(sweep_events(DECLARED, [[1.0]])).last_failure is None
 
 
 def test_a_zero_is_a_value_and_can_be_the_best():
-    state = replay(sweep_events(DECLARED, [[0.0, 1.0], [-0.5, 0.0]]))
-    assert state.improvements == (0, 2)
+    events = sweep_events(DECLARED, [[0.0, 1.0], [-0.5, 0.0]])
+    assert replay(events[:2]).best.proposal.number == 0
+    assert replay(events).best.proposal.number == 2
 
 
 def test_settings_are_those_of_the_last_driver():
@@ -109,7 +119,8 @@ def test_a_fold_proposes_and_draws_nothing():
         ),
     )
     state = replay([events[0], moved])
-    assert [t.proposal.params["x"] for t in state.trials] == [0.125, 0.125]
+    assert state.best.proposal.params["x"] == 0.125
+    assert all(DECLARED.space.key(t.proposal.params) in state.seen for t in moved.trials)
 
 
 START = replay([SweepDeclared(declaration=DECLARED)])

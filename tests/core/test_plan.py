@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lepton_core.declaration import Budget, Declaration, Portfolio
-from lepton_core.events import Failure
+from lepton_core.events import Failure, sealed_trials
 from lepton_core.fold import replay
 from lepton_core.plan import plan, slots_left
 from lepton_core.rng import TRIAL_SEEDS, trial_seed
@@ -34,7 +34,7 @@ def test_a_plan_fills_each_slot_with_a_point_of_the_space(events, slots):
     declared, done = state.declaration, state.trials_done
     for slot, proposal in enumerate(plan(state, slots)):
         assert (proposal.generation, proposal.slot, proposal.slots, proposal.number) == (
-            len(state.generations),
+            state.generations_done,
             slot,
             slots,
             done + slot,
@@ -101,7 +101,7 @@ def test_the_proposals_of_a_sweep_are_those_of_the_first_release():
     failed = Failure(kind="nan", reason="nan")
     events = sweep_events(declared, [[1.0, failed, 0.5], [0.5, 0.25, failed]])
     state = replay(events)
-    found = [t.proposal for t in state.trials] + list(plan(state, 3))
+    found = [t.proposal for t in sealed_trials(events)] + list(plan(state, 3))
     lines = [f"{p.proposer} {dict(p.origin)} {dict(p.params)} {p.seed}" for p in found]
     assert lines == Path(__file__).with_name("golden_proposals.txt").read_text().splitlines()
 

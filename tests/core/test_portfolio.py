@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from lepton_core import portfolio
 from lepton_core.declaration import Declaration, Portfolio
 from lepton_core.errors import RecordError
-from lepton_core.events import Failure
+from lepton_core.events import Failure, sealed_trials
 from lepton_core.fold import evolve, replay
 from lepton_core.plan import plan
 from lepton_core.proposers import DEFAULT_PROPOSERS, PROPOSERS
@@ -32,8 +32,8 @@ FAILED = Failure(kind="exception", reason="as the test asked")
 def proposers_of(declared, sizes):
     """Who proposes in each slot of generations of these sizes, while nobody earns anything."""
     return [
-        [t.proposal.proposer for t in trials]
-        for trials in replay(sweep_events(declared, [[FAILED] * n for n in sizes])).generations
+        [t.proposal.proposer for t in event.trials]
+        for event in sweep_events(declared, [[FAILED] * n for n in sizes])[1:]
     ]
 
 
@@ -58,7 +58,7 @@ def test_the_start_points_come_first_in_their_order_and_only_once():
         ["start"] * 2 + ["sobol"] * 2,
         ["random", "sobol", "random", "sobol"],
     ]
-    trials = replay(sweep_events(STARTED, [[1.0] * 4, [1.0] * 4])).trials
+    trials = sealed_trials(sweep_events(STARTED, [[1.0] * 4, [1.0] * 4]))
     started = [t.proposal for t in trials if t.proposal.proposer == "start"]
     assert [p.params for p in started] == list(STARTS)
     assert [p.origin for p in started] == [{"index": i} for i in range(6)]
@@ -76,7 +76,7 @@ def test_each_member_gets_its_share_of_the_slots_whatever_the_sizes(events, size
     members = state.declaration.portfolio.proposers
     due, had, opened = Counter(), Counter(), 1 + len(state.declaration.start_from)
     for size in sizes:
-        shared = len(state.generations) > 0 and state.trials_done >= opened
+        shared = state.generations_done > 0 and state.trials_done >= opened
         shares = portfolio.shares(state.portfolio, state.declaration)
         event = sealed(state, [float(k % 3) for k in range(size)])
         if shared:
@@ -91,7 +91,7 @@ def test_each_member_gets_its_share_of_the_slots_whatever_the_sizes(events, size
 def test_nothing_is_proposed_twice_while_the_space_has_more(events, slots):
     state = replay(events)
     declared = state.declaration
-    keys = [declared.space.key(t.proposal.params) for t in state.trials]
+    keys = [declared.space.key(t.proposal.params) for t in sealed_trials(events)]
     keys += [
         declared.space.key(p.params) for p in plan(state, slots) if p.proposer != portfolio.START
     ]
@@ -101,9 +101,9 @@ def test_nothing_is_proposed_twice_while_the_space_has_more(events, slots):
 def test_members_of_one_generation_do_not_propose_the_same():
     space = Space({"n": Int(1, 12)})
     declared = replace(DECLARED, space=space, start_from=({"n": 5},))
-    state = replay(sweep_events(declared, [[1.0] * 4, [1.0] * 4]))
-    found = [t.proposal.params["n"] for t in state.trials]
-    found += [p.params["n"] for p in plan(state, 4)]
+    events = sweep_events(declared, [[1.0] * 4, [1.0] * 4])
+    found = [t.proposal.params["n"] for t in sealed_trials(events)]
+    found += [p.params["n"] for p in plan(replay(events), 4)]
     assert sorted(found) == list(range(1, 13))
 
 
@@ -129,12 +129,13 @@ def test_a_sure_policy_alone_uses_up_a_small_space():
     space = Space({"n": Int(1, 8), "m": Int(1, 8)})
     for name in DEFAULT_PROPOSERS:
         declared = replace(DECLARED, space=space, portfolio=Portfolio(proposers=(name,)))
-        state = replay(sweep_events(declared, []))
+        state, keys = replay(sweep_events(declared, [])), set()
         for _ in range(16):
             tried = [p.params for p in plan(state, 4)]
+            keys |= {space.key(params) for params in tried}
             ends = [FAILED if (p["n"] + p["m"]) % 3 == 0 else float(p["n"] + p["m"]) for p in tried]
             state = evolve(state, sealed(state, ends))
-        assert len({space.key(t.proposal.params) for t in state.trials}) == 64
+        assert len(keys) == 64
 
 
 def test_an_exhausted_space_still_gets_its_slots_filled():
@@ -145,14 +146,14 @@ def test_an_exhausted_space_still_gets_its_slots_filled():
 
 def test_the_sobol_sequence_goes_on_over_the_generations():
     declared = replace(DECLARED, portfolio=Portfolio(proposers=("sobol",)))
-    trials = replay(sweep_events(declared, [[1.0] * 3, [1.0] * 2, [1.0]])).trials
+    trials = sealed_trials(sweep_events(declared, [[1.0] * 3, [1.0] * 2, [1.0]]))
     assert [t.proposal.origin["index"] for t in trials] == [0, 1, 2, 3, 4, 5]
 
 
 def test_the_sizes_of_generations_do_not_change_the_sobol_sequence():
     declared = replace(DECLARED, portfolio=Portfolio(proposers=("sobol",)))
     a, b = (
-        [t.proposal.params for t in replay(sweep_events(declared, sizes)).trials]
+        [t.proposal.params for t in sealed_trials(sweep_events(declared, sizes))]
         for sizes in ([[1.0] * 6], [[1.0] * 1, [1.0] * 5])
     )
     assert a == b

@@ -5,8 +5,7 @@ from hypothesis import given
 
 from lepton_core.declaration import Declaration, Portfolio
 from lepton_core.errors import RecordError
-from lepton_core.events import GenerationSealed
-from lepton_core.fold import replay
+from lepton_core.events import GenerationSealed, sealed_trials
 from lepton_core.space import Float, Space
 from lepton_core.strategies import sweep_events, sweeps
 from lepton_core.verification import first_divergence, proposal_text
@@ -65,8 +64,8 @@ def test_each_generation_is_planned_from_the_recorded_history():
     """A changed proposal brings no others after it, as the rest of the record stands."""
     changed = altered(EVENTS, 0, 0, params={"x": 0.5, "y": 0.5})
     assert first_divergence(changed).recorded.number == 0
-    start = replay(changed[:2])
-    assert next(t.proposal.params for t in start.trials) == {"x": 0.5, "y": 0.5}
+    first = next(sealed_trials(changed[:2]))
+    assert first.proposal.params == {"x": 0.5, "y": 0.5}
     rest = sweep_events(DECLARED, [[1.0, 2.0], [3.0, 4.0], [5.0]])[2:]
     assert first_divergence([*changed[:1], EVENTS[1], *rest]) is None
 

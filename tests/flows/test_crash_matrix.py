@@ -33,6 +33,7 @@ MIDST |= {"trial.killed_reason": 1, "trial.killed_status": 1, "trial.restored": 
 DOCTORING = [name for name in POINTS if name.startswith("doctor.")]
 IMPORTING = [name for name in POINTS if name.startswith("import.")]
 ELSEWHERE = ("cancel", *DOCTORING, *IMPORTING)  # what no driver writes
+MIDST |= {"snapshot.part": 2, "snapshot.header": 2}
 BY_A_SECOND_DRIVER = ("trial.killed_reason", "trial.killed_status")
 BY_WORKERS = ("trial.output", "trial.restored")  # what only a trial in a worker brings about
 
@@ -147,6 +148,8 @@ def test_killed_at_each_write_point_and_resumed(
     if point in BY_WORKERS:
         request = {}
         sweep_folder.let_objective_begin_with(PRINTS_AND_DELETES_ITS_RUN)
+    if point.startswith("snapshot."):
+        request["snapshot_every"] = 1
     if point == "driver.heartbeat":
         request["env"] = {"LEPTON_LEASE_SECONDS": "1", "PAUSE": "0.2"}
     again = killed_and_resumed(sweep_folder, drivers, undisturbed, point, when, **request)

@@ -114,6 +114,35 @@ def test_killed_while_it_seals(sweep_folder, undisturbed, drivers):
     assert_as_if_nothing_had_happened(sweep_folder, undisturbed, best, **changes)
 
 
+def test_killed_while_it_keeps_a_snapshot(sweep_folder, undisturbed, drivers):
+    """Before each of its parts, its header, and what follows it; the next goes on from the last."""
+    changes = {"budget": {"trials": 24}}
+    sweep_folder.write(**changes)
+    kills = 0
+    for _ in range(12):
+        driver = drivers.start(
+            sweep_folder.path,
+            sweep_folder.mark,
+            in_process=True,
+            snapshot_every=1,
+            at_snapshot=[kills % 4 + 1, "SIGKILL"],
+        )
+        if driver.wait() == 0:
+            break
+        assert driver.code == -signal.SIGKILL, driver.said()
+        kills += 1
+    assert kills >= 4
+    best = driver.ending()["best"]
+    assert_as_if_nothing_had_happened(sweep_folder, undisturbed, best, **changes)
+    (ledger,) = [r for r in all_runs(sweep_folder.path) if "parent" in r.params]
+    headers = [k for k in ledger.params if k.startswith("snapshot/") and k.count("/") == 2]
+    parts = {k.rpartition("/")[0] for k in ledger.params if k.startswith("snapshot/")} - {
+        k.rpartition("/")[0] for k in headers
+    }
+    assert headers
+    assert parts - set(headers), "no snapshot was torn"
+
+
 def test_killed_alone_its_workers_follow(sweep_folder, undisturbed, drivers):
     """SIGKILL to the driver only, not to its group, while trials run."""
     sweep_folder.write()

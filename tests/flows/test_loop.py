@@ -9,7 +9,13 @@ import pytest
 
 from lepton_core.declaration import Budget, Declaration, Portfolio, Settings
 from lepton_core.errors import NothingUsableError
-from lepton_core.events import Failure, SettingsAmended, SweepDeclared
+from lepton_core.events import (
+    Failure,
+    GenerationSealed,
+    SettingsAmended,
+    SweepDeclared,
+    sealed_trials,
+)
 from lepton_core.fold import replay
 from lepton_core.plan import plan
 from lepton_core.space import Float, Space
@@ -93,8 +99,17 @@ class Evaluates:
         pass
 
 
+class Driven:
+    """What a sweep has come to: the state that driving gave, and the history."""
+
+    def __init__(self, state, events):
+        self.trials_done, self.driven_s = state.trials_done, state.driven_s
+        self.trials = list(sealed_trials(events))
+        self.generations = [e.trials for e in events if isinstance(e, GenerationSealed)]
+
+
 def go(ledger, evaluator=None, mapper=one_after_another, stop=None, **options):
-    return drive(
+    state = drive(
         ledger,
         ledger.state,
         evaluator or Evaluates(),
@@ -103,6 +118,7 @@ def go(ledger, evaluator=None, mapper=one_after_another, stop=None, **options):
         observer=Observer(),
         **options,
     )
+    return Driven(state, ledger.events)
 
 
 def proposals(state):
@@ -274,7 +290,7 @@ def test_it_is_stopped_early_each_time_until_something_works():
     for sealed in (1, 2):
         with pytest.raises(NothingUsableError):
             go(ledger, failing())
-        assert len(ledger.state.generations) == sealed
+        assert ledger.state.generations_done == sealed
     assert go(ledger).trials_done == 12
 
 

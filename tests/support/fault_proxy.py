@@ -98,7 +98,7 @@ class FaultProxy:
     def __init__(self, target_port: int) -> None:
         self.target_port, self.port = target_port, 0
         self.rules: list[Rule] = []
-        self.requests: list[tuple[str, str]] = []
+        self.requests: list[tuple[str, str, bytes]] = []
         self.late = 0
         self._lock = threading.Lock()
         self._listener: ThreadingHTTPServer | None = None
@@ -121,7 +121,7 @@ class FaultProxy:
         """The rule that harms this request; counts it in all rules that it matches."""
         found = None
         with self._lock:
-            self.requests.append((method, path))
+            self.requests.append((method, path, body))
             for rule in self.rules:
                 if rule.matches(method, path, body):
                     rule.seen += 1

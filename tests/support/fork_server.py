@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from lepton_core.events import Proposal, TrialRecord
 from lepton_core.fold import SweepState
 from lepton_flows import driver, loop
 from lepton_flows.observer import Driving, Observer
+from lepton_tasks import snapshots
 from lepton_tasks.import_sweep import import_sweep
 from lepton_tasks.in_process import InProcessEvaluator
 from lepton_tasks.ledger import MlflowLedger
@@ -47,13 +49,13 @@ class Told(Observer):
         print("say", message, flush=True)
 
     def began(self, driving: Driving) -> None:
-        print("began", len(driving.state.generations), flush=True)
+        print("began", driving.state.generations_done, flush=True)
 
     def trial_finished(self, record: TrialRecord) -> None:
         print("trial", record.proposal.number, flush=True)
 
     def sealed(self, state: SweepState) -> None:
-        print("sealed", len(state.generations) - 1, flush=True)
+        print("sealed", state.generations_done - 1, flush=True)
 
 
 class NoWorkers(InProcessEvaluator):
@@ -148,15 +150,15 @@ def signal_before_write(number: int, what: str, start: str = "") -> None:
     event.listen(Engine, "before_cursor_execute", count)
 
 
-def signal_at_seal(number: int, what: str) -> None:
-    """Send this process's group a signal before the `number`-th write of its first seal."""
-    seal = MlflowLedger.seal
+def signal_at(step: str, number: int, what: str) -> None:
+    """Send this process's group a signal before the `number`-th write of a step of the ledger."""
+    original = getattr(MlflowLedger, step)
 
-    def sealing(self: MlflowLedger, *arguments: Any) -> None:
+    def stepping(self: MlflowLedger, *arguments: Any) -> None:
         signal_before_write(number, what)
-        seal(self, *arguments)
+        original(self, *arguments)
 
-    MlflowLedger.seal = sealing  # type: ignore[method-assign]
+    setattr(MlflowLedger, step, stepping)
 
 
 def set_clock_wrong(seconds: float) -> None:
@@ -164,6 +166,23 @@ def set_clock_wrong(seconds: float) -> None:
     read, read_ns = time.time, time.time_ns
     time.time = lambda: read() + seconds
     time.time_ns = lambda: read_ns() + int(seconds * 1e9)
+
+
+def keep_snapshots(every: int) -> None:
+    """Keep a snapshot after so many generations, however long it is."""
+    snapshots.EVERY, snapshots.SHARE = every, 0
+
+
+# What a request may ask for before the driver begins, by its key.
+PREPARATIONS: dict[str, Callable[..., None]] = {
+    "snapshot_every": keep_snapshots,
+    "at_snapshot": partial(signal_at, "_keep_snapshot"),
+    "at_seal": partial(signal_at, "seal"),
+    "signal_before_write": signal_before_write,
+    "skew_s": set_clock_wrong,
+    "kill_at": kill_at,
+    "fail_once_at": fail_once_at,
+}
 
 
 def child(request: dict[str, Any]) -> None:
@@ -174,16 +193,10 @@ def child(request: dict[str, Any]) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    if "signal_before_write" in request:
-        signal_before_write(*request["signal_before_write"])
-    if "skew_s" in request:
-        set_clock_wrong(request["skew_s"])
-    if "kill_at" in request:
-        kill_at(*request["kill_at"])
-    if "fail_once_at" in request:
-        fail_once_at(request["fail_once_at"])
-    if "at_seal" in request:
-        signal_at_seal(*request["at_seal"])
+    for name, prepare in PREPARATIONS.items():
+        if name in request:
+            asked = request[name]
+            prepare(*(asked if isinstance(asked, list) else [asked]))
     code = 1
     try:
         if "race" in request:

@@ -270,3 +270,19 @@ def test_a_wrong_time_to_live_is_the_usual_one(monkeypatch):
     assert leases.time_to_live() == 1.0
     monkeypatch.delenv("LEPTON_LEASE_SECONDS")
     assert leases.time_to_live() == 30.0
+
+
+@on_every_store
+def test_a_lease_is_confirmed_without_reading_the_history(store, ledger, claim_now, monkeypatch):
+    """That would take a second of every five where the history is long."""
+    won = claim_now()
+
+    def never(_run_id):
+        raise AssertionError("the whole ledger run was read")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.client, "get_run", never)
+        won.check(certain=True)
+    claim_as(store, ledger, 2)
+    with pytest.raises(LeaseLostError):
+        won.check(certain=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from backends import on_every_store, transaction
@@ -14,11 +15,11 @@ from lepton_core.errors import LeaseLostError, RecordError
 from lepton_core.events import Failure, GenerationSealed, TrialRecord
 from lepton_core.fold import evolve, replay
 from lepton_core.plan import plan
-from lepton_tasks import lease, register
+from lepton_tasks import lease, register, snapshots
 from lepton_tasks.lease import acquire
 from lepton_tasks.ledger import MlflowLedger
 from lepton_tasks.objective import Outcome
-from lepton_tasks.seals import seals
+from lepton_tasks.seals import Seals
 from lepton_tasks.sweep_record import SweepRecord
 from lepton_tasks.sweep_yaml import read
 
@@ -39,7 +40,7 @@ def take_wheel(sweep_folder, store, monkeypatch):
             store.client,
             entry.ledger,
             name="demo",
-            from_generation=lambda params: len(list(seals(params, declaration, entry.digest))),
+            from_generation=lambda params: len(Seals(params, declaration, entry.digest)),
             take_over=True,
         )
         ledger = MlflowLedger(SweepRecord(store, entry), won)
@@ -191,7 +192,7 @@ def test_a_driver_that_lost_its_lease_seals_nothing_that_counts(take_wheel, swee
     sleeper.seal(event, state)
     assert state_of(successor).trials_done == 0
     successor.record.refresh()
-    assert successor.record.seals == ()
+    assert len(successor.record.seals) == 0
     sleeper.lease._confirmed = -math.inf
     with pytest.raises(LeaseLostError):
         sleeper.seal(event, state)
@@ -303,3 +304,84 @@ def test_an_altered_seal_stops_the_sweep_and_is_named(sweep_folder, drivers, sto
     again = drivers.start(sweep_folder.path, in_process=True)
     assert again.wait() == 5
     assert len(full_list(sweep_folder.path)) == 12
+
+
+# -- scale --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept_often(monkeypatch):
+    """A snapshot after every generation."""
+    monkeypatch.setattr(snapshots, "EVERY", 1)
+    monkeypatch.setattr(snapshots, "SHARE", 0)
+
+
+def snapshot_keys(store, ledger):
+    params = store.client.get_run(ledger.record.entry.ledger).data.params
+    return sorted(key for key in params if key.startswith("snapshot/") and key.count("/") == 2)
+
+
+def sealed_after(ledger, state, generation):
+    """Drive one generation to its seal."""
+    ledger.open_slots(generation)
+    proposals = plan(state, 4)
+    for proposal in proposals:
+        do_slot(ledger, proposal, value=proposal.slot + 0.5)
+    event = GenerationSealed(
+        generation=generation, trials=tuple(result(p, p.slot + 0.5) for p in proposals)
+    )
+    state = evolve(state, event)
+    ledger.seal(event, state)
+    return state
+
+
+def test_the_next_driver_goes_on_from_the_snapshot_as_from_all_seals(take_wheel, kept_often, store):
+    ledger = take_wheel()
+    state = ledger.record.state
+    for generation in range(3):
+        state = sealed_after(ledger, state, generation)
+    keys = [f"snapshot/{done:08d}/000001" for done in (1, 2, 3)]
+    assert snapshot_keys(store, ledger) == keys
+    found = take_wheel()
+    assert replace(found.record.state, settings=None) == replace(state, settings=None)
+    assert found.record.state == state_of(found)
+    assert plan(found.record.state, 4) == plan(state, 4)
+
+
+@pytest.mark.parametrize("refused", ["snapshot/%", "snapshot/%/0000"])
+def test_a_snapshot_that_the_store_refuses_hurts_nothing(
+    take_wheel, kept_often, sweep_folder, store, refused
+):
+    with transaction(place_of(sweep_folder.path).database) as db:
+        db.execute(
+            text(
+                "CREATE TRIGGER refuse BEFORE INSERT ON params "
+                f"WHEN NEW.key LIKE '{refused}' BEGIN SELECT RAISE(ABORT, 'no'); END"
+            )
+        )
+    ledger = take_wheel()
+    state = ledger.record.state
+    for generation in range(2):
+        state = sealed_after(ledger, state, generation)
+    assert snapshot_keys(store, ledger) == []
+    assert take_wheel().record.state.trials_done == 8
+
+
+def test_a_driver_looks_for_others_trials_until_there_are_none_ahead(take_wheel, monkeypatch):
+    """A search takes the longer the more runs there are: it is made no more than need be."""
+    sleeper = take_wheel()
+    event, state = sealed_generation(sleeper)
+    sleeper.seal(event, state)
+    do_slot(sleeper, plan(state, 4)[0])
+    ledger, asked = take_wheel(), []
+    search = ledger.client.search_runs
+
+    def searching(experiments, condition, **options):
+        asked.append(condition)
+        return search(experiments, condition, **options)
+
+    monkeypatch.setattr(ledger.client, "search_runs", searching)
+    state = ledger.record.state
+    for generation in range(1, 5):
+        state = sealed_after(ledger, state, generation)
+    assert [c[-4:] for c in asked if "generation" in c] == [" '1'", " '2'"]

@@ -16,7 +16,7 @@ from lepton_core.plan import plan
 from lepton_core.space import Choice, Float, Int, Space
 from lepton_tasks.host import this_process
 from lepton_tasks.records import Claim, epoch_key
-from lepton_tasks.seals import seal_key, seal_texts, seals
+from lepton_tasks.seals import Seals, seal_key, seal_texts
 
 START = digest("the declaration")
 DECLARATION = Declaration(
@@ -79,7 +79,7 @@ def history(generations, epoch=1):
 
 
 def read(params):
-    return list(seals(params, DECLARATION, START))
+    return list(Seals(params, DECLARATION, START))
 
 
 def test_what_was_sealed_comes_back_exactly():
@@ -180,7 +180,7 @@ def test_a_seal_rewritten_with_a_fitting_hash_breaks_the_chain_after_it():
 
 def test_a_seal_of_another_sweep_does_not_fit():
     with pytest.raises(RecordError, match=seal_key(0, 1)):
-        list(seals(history(1), DECLARATION, digest("another declaration")))
+        list(Seals(history(1), DECLARATION, digest("another declaration")))
 
 
 def test_a_generation_of_ten_thousand_trials_with_many_params_reads_back():
@@ -195,5 +195,5 @@ def test_a_generation_of_ten_thousand_trials_with_many_params_reads_back():
     assert sum(map(len, parts)) > 4_000_000
     key = seal_key(0, 1)
     written = {key: header} | {f"{key}/{n:04d}": part for n, part in enumerate(parts)}
-    (found,) = seals(claim(1, 0) | written, declaration, START)
+    (found,) = Seals(claim(1, 0) | written, declaration, START)
     assert found.event == event
