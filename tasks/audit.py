@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from lepton_tasks import by_hand
 from lepton_tasks.attempts import UNFINISHED, find_runs, trial_condition
@@ -16,7 +17,16 @@ from lepton_tasks.own_runs import (
     parent_findings,
     trials_experiment,
 )
-from lepton_tasks.records import GENERATION, KILLED, KIND, PARENT_RUN, RESULT, SWEEP, claims
+from lepton_tasks.records import (
+    GENERATION,
+    KILLED,
+    KIND,
+    PARENT_RUN,
+    RESULT,
+    SWEEP,
+    claims,
+    is_run_id,
+)
 from lepton_tasks.register_check import register_findings
 from lepton_tasks.sealed_trial import SealedTrial, differences
 from lepton_tasks.seals import entitled, uncounted
@@ -66,9 +76,9 @@ def _trials(record: SweepRecord, *, known_lost: bool) -> Iterator[Finding]:
     experiment = _experiment(record)
     if experiment is None:
         return
-    unseen = {sealed.run_id: sealed for sealed in _sealed(record)}
-    counted = frozenset(unseen)
     at, declaration = _standing(record), record.declaration
+    unseen = {sealed.run_id: sealed for sealed in _sealed(record, at.parent)}
+    counted = frozenset(unseen)
     lost = known_lost or is_driven(record.params, record.tags)  # then the seals go on meanwhile
     for run in find_runs(record.store.client, experiment, trial_condition(record.entry.name)):
         sealed = unseen.pop(run.info.run_id, None)
@@ -82,22 +92,32 @@ def _trials(record: SweepRecord, *, known_lost: bool) -> Iterator[Finding]:
             yield lost_seal(record, known_by, run.info.run_id)
     for sealed in unseen.values():
         yield from _absent(record, sealed, experiment)
-    condition = f"tags.`{PARENT_RUN}` = '{at.parent}' and tags.`{GENERATION}` = '{at.sealed}'"
-    for run in find_runs(record.store.client, experiment, condition, deleted=True):
+    of_open = f"tags.`{GENERATION}` = '{at.sealed}'"
+    for run in _nested(record, experiment, of_open, deleted=True):
         if run.info.run_id not in counted:
             yield from hidden_findings(run, declaration, at)
 
 
 def _standing(record: SweepRecord) -> Standing:
-    claimed, sealed = claims(record.params), len(record.seals)
+    claimed, sealed, parent = claims(record.params), len(record.seals), record.parent
+    is_there = parent is not None and run_or_none(record.store.client, parent) is not None
     return Standing(
         sealed=sealed,
         bases=[record.entry.digest, *(seal.hash for seal in record.seals)],
         uncounted=frozenset(found for _, found in uncounted(record.params, record.seals)),
         epochs=len(claimed),
         entitled=entitled(claimed, sealed),
-        parent=record.parent,
+        parent=parent if is_there else None,
     )
+
+
+def _nested(
+    record: SweepRecord, experiment: str, condition: str, *, deleted: bool = False
+) -> Iterator[Any]:
+    """The runs under the sweep's parent run that fulfil a condition, whoever made them."""
+    if is_run_id(record.parent):  # others can write there what is none, nor safe in a search
+        condition = f"tags.`{PARENT_RUN}` = '{record.parent}' and {condition}"
+        yield from find_runs(record.store.client, experiment, condition, deleted=deleted)
 
 
 def _experiment(record: SweepRecord) -> str | None:
@@ -107,12 +127,12 @@ def _experiment(record: SweepRecord) -> str | None:
     return trials_experiment(record, beside)
 
 
-def _sealed(record: SweepRecord) -> Iterator[SealedTrial]:
+def _sealed(record: SweepRecord, parent: str | None) -> Iterator[SealedTrial]:
     base = record.entry.digest
     for seal in record.seals:
         for trial, run_id in zip(seal.event.trials, seal.runs, strict=True):
             yield SealedTrial(
-                run_id=run_id, trial=trial, base=base, epoch=seal.epoch, parent=record.parent
+                run_id=run_id, trial=trial, base=base, epoch=seal.epoch, parent=parent
             )
         base = seal.hash
 
@@ -169,11 +189,10 @@ def notes(record: SweepRecord) -> list[Finding]:
 def _foreign(record: SweepRecord) -> Iterator[Finding]:
     """Runs that somebody nested in the sweep: they are left alone."""
     experiment = _experiment(record)
-    if record.parent is None or experiment is None:
+    if experiment is None:
         return
-    condition = f"tags.`{PARENT_RUN}` = '{record.parent}' and tags.`{KIND}` IS NULL"
     counted: set[str] | None = None
-    for run in find_runs(record.store.client, experiment, condition):
+    for run in _nested(record, experiment, f"tags.`{KIND}` IS NULL"):
         if counted is None:
             counted = {run_id for seal in record.seals for run_id in seal.runs}
         if run.info.run_id not in counted:  # one of ours that lost its tags is an alteration
