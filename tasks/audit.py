@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from lepton_tasks import by_hand
 from lepton_tasks.attempts import UNFINISHED, find_runs, trial_condition
@@ -16,7 +17,16 @@ from lepton_tasks.own_runs import (
     parent_findings,
     trials_experiment,
 )
-from lepton_tasks.records import GENERATION, KILLED, KIND, PARENT_RUN, RESULT, SWEEP, claims
+from lepton_tasks.records import (
+    GENERATION,
+    KILLED,
+    KIND,
+    PARENT_RUN,
+    RESULT,
+    SWEEP,
+    claims,
+    is_run_id,
+)
 from lepton_tasks.register_check import register_findings
 from lepton_tasks.sealed_trial import SealedTrial, SealedTrials, differences
 from lepton_tasks.seals import entitled, uncounted
@@ -67,10 +77,10 @@ def _trials(record: SweepRecord, *, known_lost: bool) -> Iterator[Finding]:
     experiment = _experiment(record)
     if experiment is None:
         return
+    at, declaration = _standing(record), record.declaration
     # Which trial each counted run should hold, until the run is found.
     unseen = {run_id: number for number, run_id in enumerate(record.seals.counted())}
-    counted, trials = frozenset(unseen), SealedTrials(record.seals, record.parent)
-    at, declaration = _standing(record), record.declaration
+    counted, trials = frozenset(unseen), SealedTrials(record.seals, at.parent)
     lost = known_lost or is_driven(record.params, record.tags)  # then the seals go on meanwhile
     client, condition = record.store.client, trial_condition(record.entry.name)
     for run in find_runs(client, experiment, condition, page_size=PAGE):
@@ -85,22 +95,32 @@ def _trials(record: SweepRecord, *, known_lost: bool) -> Iterator[Finding]:
             yield lost_seal(record, known_by, run.info.run_id)
     for number in unseen.values():
         yield from _absent(record, trials[number], experiment)
-    condition = f"tags.`{PARENT_RUN}` = '{at.parent}' and tags.`{GENERATION}` = '{at.sealed}'"
-    for run in find_runs(client, experiment, condition, deleted=True):
+    of_open = f"tags.`{GENERATION}` = '{at.sealed}'"
+    for run in _nested(record, experiment, of_open, deleted=True):
         if run.info.run_id not in counted:
             yield from hidden_findings(run, declaration, at)
 
 
 def _standing(record: SweepRecord) -> Standing:
-    claimed, sealed = claims(record.params), len(record.seals)
+    claimed, sealed, parent = claims(record.params), len(record.seals), record.parent
+    is_there = parent is not None and run_or_none(record.store.client, parent) is not None
     return Standing(
         sealed=sealed,
         bases=[record.seals.head(generations) for generations in range(sealed + 1)],
         uncounted=frozenset(found for _, found in uncounted(record.params, record.seals)),
         epochs=len(claimed),
         entitled=entitled(claimed, sealed),
-        parent=record.parent,
+        parent=parent if is_there else None,
     )
+
+
+def _nested(
+    record: SweepRecord, experiment: str, condition: str, *, deleted: bool = False
+) -> Iterator[Any]:
+    """The runs under the sweep's parent run that fulfil a condition, whoever made them."""
+    if is_run_id(record.parent):  # others can write there what is none, nor safe in a search
+        condition = f"tags.`{PARENT_RUN}` = '{record.parent}' and {condition}"
+        yield from find_runs(record.store.client, experiment, condition, deleted=deleted)
 
 
 def _experiment(record: SweepRecord) -> str | None:
@@ -162,11 +182,10 @@ def notes(record: SweepRecord) -> list[Finding]:
 def _foreign(record: SweepRecord) -> Iterator[Finding]:
     """Runs that somebody nested in the sweep: they are left alone."""
     experiment = _experiment(record)
-    if record.parent is None or experiment is None:
+    if experiment is None:
         return
-    condition = f"tags.`{PARENT_RUN}` = '{record.parent}' and tags.`{KIND}` IS NULL"
     counted: set[str] | None = None
-    for run in find_runs(record.store.client, experiment, condition):
+    for run in _nested(record, experiment, f"tags.`{KIND}` IS NULL"):
         if counted is None:
             counted = set(record.seals.counted())
         if run.info.run_id not in counted:  # one of ours that lost its tags is an alteration

@@ -26,7 +26,7 @@ class SealedTrial:
     Attributes:
         base: The hash of the seal before, which the proposal was made from.
         epoch: The epoch that sealed it; the attempt is of this epoch or an earlier one.
-        parent: The sweep's parent run.
+        parent: The sweep's parent run, if it is there.
     """
 
     run_id: str

@@ -35,7 +35,7 @@ class Standing:
         uncounted: The hashes of seals that do not count.
         epochs: How many drivers claimed the sweep.
         entitled: The epoch that may seal the open generation.
-        parent: The sweep's parent run.
+        parent: The sweep's parent run, if it is there.
     """
 
     sealed: int
@@ -119,7 +119,7 @@ def shows_lost_seal(run: Any, declaration: Declaration, at: Standing) -> bool:
         and generation > at.sealed
         and at.entitled <= epoch <= at.epochs
         and attempt.base not in at.uncounted.union(at.bases)
-        and tags.get(records.PARENT_RUN) == at.parent
+        and at.parent in (None, tags.get(records.PARENT_RUN))
     )
 
 

@@ -14,6 +14,10 @@ BLOCKING = {
         "the parent run",
     ),
     "the parent run is gone": ([PARENT], "the parent run"),
+    "the pointer to the parent run is no run's id": (
+        ["update params set value = 'x''y' where key = 'parent'"],
+        "the parent run",
+    ),
     "the pointer to the parent run is gone": (
         ["delete from params where key = 'parent'"],
         "record parent",
