@@ -221,7 +221,7 @@ def _shown_otherwise(run: Any, attempt: Attempt, parent: str | None) -> Iterator
 
 def hidden_findings(run: Any, declaration: Declaration, at: Standing) -> Iterator[Finding]:
     """Why a finished trial of the open generation is not found where those of its sweep are."""
-    tags, attempt = run.data.tags, read_attempt(run, declaration)
+    tags, attempt = run.data.tags, None if newer(run) else read_attempt(run, declaration)
     if attempt is None or attempt.result is None or not _is_open(tags, at):
         return
     wrong = []
