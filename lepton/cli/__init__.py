@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import Any
 
-from lepton.cli.output import fail, print_json
+from lepton.cli.output import discard, fail, print_json
 from lepton.cli.parser import build_parser
 from lepton_core.errors import LeptonError
 from lepton_core.version import __version__
@@ -46,8 +46,8 @@ def main(argv: list[str] | None = None) -> int:
         return fail(error.message, error.exit_code, arguments, error=type(error).__name__)
     except KeyboardInterrupt:
         return fail("interrupted", INTERRUPTED, arguments)
-    except BrokenPipeError:  # the reader of our output, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # of an export
+        discard(sys.stdout)
         return 0
 
 

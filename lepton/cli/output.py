@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from lepton_core.canonical import value_text, visible
 
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -38,6 +40,9 @@ def console(*, stderr: bool = False) -> Console:
         def print(self, *objects: Any, **options: Any) -> None:
             super().print(*(visible(o) if isinstance(o, str) else o for o in objects), **options)
 
+        def on_broken_pipe(self) -> None:
+            discard(self.file)  # rich would end the process with 1, a sweep that it drives too
+
     made = PlainConsole(stderr=stderr, highlight=False, markup=False, emoji=False)
     if not made.is_terminal:
         made.width = WIDTH
@@ -47,15 +52,32 @@ def console(*, stderr: bool = False) -> Console:
 def print_json(content: Mapping[str, Any]) -> None:
     """One JSON object on one line of standard output, in ASCII: a terminal obeys nothing in it."""
     text = json.dumps(content, allow_nan=False).replace("\x7f", "\\u007f")
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    _write(sys.stdout, text)
+
+
+def _write(stream: TextIO, line: str) -> None:
+    try:
+        stream.write(line + "\n")
+        stream.flush()
+    except BrokenPipeError:
+        discard(stream)
+
+
+def discard(stream: Any) -> None:
+    """Write no more to a stream whose reader, such as ``head``, has seen enough.
+
+    The command goes on: what it came to is in its exit code, which somebody may read still.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def fail(message: str, code: int, arguments: argparse.Namespace, **more: Any) -> int:
     """Say what went wrong, and give the exit code back."""
     if arguments.json:
         print_json({"message": message, "exit_code": code, **more})
-    sys.stderr.write(f"lepton: {visible(message)}\n")
+    _write(sys.stderr, f"lepton: {visible(message)}")
     return code
 
 

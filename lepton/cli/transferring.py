@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lepton.cli.output import console, print_json, program, two_columns
+from lepton.cli.output import console, discard, print_json, program, two_columns
 from lepton_core.errors import ExportFileError
 from lepton_tasks.sweep_record import SweepRecord, open_record
 
@@ -45,7 +44,7 @@ def _export_to_stdout(record: SweepRecord) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the end fails again
+        discard(sys.stdout)  # or the end fails again
         raise ExportFileError(f"cannot write to standard output: {error.strerror}") from None
 
 

@@ -63,3 +63,24 @@ def test_a_closed_stream_is_no_fault(sweep_folder, command, closed, code):
     done = subprocess.run(line, shell=True, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (code, "")
     assert "Traceback" not in done.stderr
+
+
+SAYS = """
+import argparse, sys, time
+from lepton.cli.output import console, fail, print_json
+time.sleep(0.3)
+for _ in range(2):
+    print_json({"x": 1})
+    console().print("y")
+    console(stderr=True).print("y")
+sys.exit(fail("z", 5, argparse.Namespace(json=True)))
+"""
+
+
+def test_a_reader_that_has_seen_enough_changes_no_exit_code():
+    process = subprocess.Popen(
+        [sys.executable, "-c", SAYS], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    process.stderr.close()
+    assert process.wait() == 5
