@@ -59,14 +59,13 @@ def test_every_tag_that_lepton_reads_has_hostile_texts_planted_in_it():
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_a_hostile_text_in_any_field_is_an_error_or_is_shown_harmlessly(planted, civil, field):
-    before, turn = outside(planted), 0
+    before, turn = outside(planted), list(FIELDS).index(field)
     with pristine() as restore:
         for text in TEXTS.values():
             with closing(connect()) as db, db:
                 FIELDS[field](db, text)
-            for _ in range(2):
-                civil(*ALL[turn % len(ALL)])
-                turn += 1
+            civil(*ALL[turn % len(ALL)])
+            turn += 1
             EXPORTED.unlink(missing_ok=True)
             restore()
     assert outside(planted) == before
