@@ -26,7 +26,7 @@ def canonical_state(state) -> dict[str, Any]:
     return {
         "declaration": digest(canonical_json(state.declaration.to_record())),
         "budget": None if budget is None else {"trials": budget.trials, "hours": budget.hours},
-        "generations": generations_done(state),
+        "generations": state.generations_done,
         "trials": state.trials_done,
         "driven_s": state.driven_s,
         "best": None
@@ -40,10 +40,6 @@ def canonical_state(state) -> dict[str, Any]:
         "credit": plain(state.portfolio.credit),
         "members": {name: plain(member) for name, member in state.portfolio.members.items()},
     }
-
-
-def generations_done(state) -> int:
-    return len(state.generations)
 
 
 def plain(value: Any) -> Any:

@@ -53,7 +53,7 @@ def do_slot(ledger, proposal, value=0.5):
 def seal(ledger, state):
     """A whole generation, done and sealed; the state after it."""
     records = [do_slot(ledger, proposal, proposal.slot + 0.5)[0] for proposal in plan(state, 4)]
-    event = GenerationSealed(generation=len(state.generations), trials=tuple(records))
+    event = GenerationSealed(generation=state.generations_done, trials=tuple(records))
     after = evolve(state, event)
     ledger.seal(event, after)
     return after
