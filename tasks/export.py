@@ -244,7 +244,18 @@ def _without_nul(texts: Mapping[str, str]) -> dict[str, str]:
 
 
 def _latest(run: Any) -> tuple[Metric, ...]:
-    """The latest value of each metric, with its time and step, by name."""
+    """The latest value of each metric, with its time and step, by name.
+
+    Raises:
+        RecordError: One has a value that is no number.
+    """
     # As a message, a run tells the times and steps that its dict of metrics leaves out.
-    found = run.data.to_proto().metrics
+    try:
+        found = run.data.to_proto().metrics
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RecordError(
+            f"run {run.info.run_id} has a metric whose value, time or step is no number: its row "
+            "in the store's database was altered",
+            run_id=run.info.run_id,
+        ) from error
     return tuple(sorted((m.key, float(m.value), int(m.timestamp), int(m.step)) for m in found))

@@ -67,13 +67,13 @@ def snapshot_texts(state: SweepState, head: str) -> tuple[list[str], str] | None
     if len(text) > MAX_TEXT:
         return None
     parts = [text[i : i + MAX_VALUE] for i in range(0, len(text), MAX_VALUE)]
-    header = {"digest": digest(text), "head": head, "count": len(parts), "environment": _here()}
+    header = {"digest": digest(text), "head": head, "count": len(parts), "environment": made_here()}
     return parts, canonical_json(header)
 
 
 def snapshots(params: Mapping[str, str], seals: Seals) -> Iterator[Snapshot]:
     """The snapshots of this history, newest first; those of another are passed over."""
-    here, length = _here(), len(snapshot_key(0, 0))
+    here, length = made_here(), len(snapshot_key(0, 0))
     keys = (key for key in params if key.startswith(PREFIX) and len(key) == length)
     for key in sorted(keys, reverse=True):
         try:
@@ -152,8 +152,8 @@ def differing(
     return compare
 
 
-def _here() -> str:
-    """This environment, in short: elsewhere the same seals may give other last digits."""
+def made_here() -> str:
+    """The environment of here, in short: elsewhere the same seals may give other last digits."""
     return digest(canonical_json(environment()))
 
 

@@ -14,6 +14,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from lepton_core.fold import replay
+from lepton_core.snapshot import encode
+from lepton_tasks.snapshots import made_here
+from lepton_tasks.sweep_record import open_record
+
 DATABASE = Path("mlruns/mlflow.db")
 HUGE = 5_000_000
 
@@ -150,6 +155,24 @@ def _seal(db: sqlite3.Connection, text: str) -> None:
     rechain(db)
 
 
+SNAPSHOT = "snapshot/00000002/000001"
+
+
+def _snapshot(db: sqlite3.Connection, text: str) -> None:
+    """A snapshot whose header says that all is well with it."""
+    made = json.loads(_param(db, LEDGER, "seal/00000001/000001"))
+    header = {"digest": sha(text), "head": made["hash"], "count": 1, "environment": made_here()}
+    _cell("params", LEDGER, SNAPSHOT)(db, json.dumps(header))
+    _cell("params", LEDGER, f"{SNAPSHOT}/0000")(db, text)
+
+
+def _snapshot_text(db: sqlite3.Connection) -> str:
+    """The text of the snapshot that a driver would keep here."""
+    del db  # Unused: Lepton reads the store.
+    record = open_record("demo")
+    return encode(replay(record.events))
+
+
 FIELDS: dict[str, Write] = {
     "a claim": _cell("params", LEDGER, "epoch/000001"),
     "a claim's key": _named("params", LEDGER, "epoch/"),
@@ -203,6 +226,8 @@ FIELDS: dict[str, Write] = {
     "an open trial's schema": _cell("tags", OPEN, "lepton.schema"),
     "another parent's id": _cell("params", LEDGER, "parent/000001"),
     "a reopening": _cell("params", LEDGER, "reopened/000001"),
+    "a snapshot's header": _cell("params", LEDGER, SNAPSHOT),
+    "a snapshot": _snapshot,
     "where it came from": _cell("tags", LEDGER, "lepton.origin"),
     "that it was imported": _cell("params", LEDGER, "imported"),
     "the parent's ledger": _cell("tags", PARENT, "lepton.ledger"),
@@ -262,6 +287,7 @@ RECORDS: dict[str, tuple[Callable[[sqlite3.Connection], str], Write]] = {
         lambda db: _whole_tag(db, OPEN, "lepton.result"),
         FIELDS["an open trial's result"],
     ),
+    "a snapshot": (_snapshot_text, _snapshot),
     "a result": (lambda db: _whole_tag(db, TRIAL, "lepton.result"), FIELDS["a trial's result"]),
 }
 """Records that are JSON: how each is read, and written back so that its hashes fit."""
