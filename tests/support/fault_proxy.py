@@ -110,9 +110,9 @@ class FaultProxy:
         """What the client is told instead of the server's address."""
         return f"http://127.0.0.1:{self.port}"
 
-    def add(self, fault: Fault, method: str = ".*", path: str = "", **more: Any) -> Rule:
-        """Harm requests from now on; see `Rule`."""
-        rule = Rule(fault, method, path, **more)
+    def add(self, fault: Fault, *which: str, **more: Any) -> Rule:
+        """Harm requests from now on: of which method, path and body, and more; see `Rule`."""
+        rule = Rule(fault, *which, **more)
         with self._lock:
             self.rules.append(rule)
         return rule
