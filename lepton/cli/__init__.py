@@ -11,6 +11,7 @@ from lepton.cli.output import discard, fail, print_json
 from lepton.cli.parser import build_parser
 from lepton_core.errors import LeptonError
 from lepton_core.version import __version__
+from lepton_tasks.store_client import NO_ROOM
 
 QUIET = {
     # Prefect's log repeats what the live view shows; set the variable to see it.
@@ -49,6 +50,16 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # of an export
         discard(sys.stdout)
         return 0
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        discard(sys.stdout)
+        return fail(
+            f"what this command prints cannot be written: {error.strerror}; free some space, or "
+            "send it elsewhere",
+            1,
+            arguments,
+        )
 
 
 def _open_closed_streams() -> None:

@@ -14,6 +14,8 @@ from lepton.cli.output import console, fail, print_json, two_columns
 EVIL = "\x1b[31m\x1b]8;;http://evil\x1b\\\x9b\r\x7f\u202e\ud800[red]x[/red]:smile:"
 SHOWN = r"\x1b[31m\x1b]8;;http://evil\x1b\\x9b\r\x7f\u202e\ud800[red]x[/red]:smile:"
 
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="there is no /dev/full")
+
 
 def test_a_line_shows_escapes_and_obeys_none(capsys):
     console().print(EVIL, soft_wrap=True)
@@ -56,6 +58,8 @@ def test_json_is_one_line_of_ascii_that_reads_back(capsys):
         ("list", "<&- >&- 2>&-", 0),
         ("status nobody", "2>&-", 2),
         ("export nobody", ">&-", 2),
+        pytest.param("list", ">/dev/full", 1, marks=on_linux),
+        pytest.param("list --json", ">/dev/full", 1, marks=on_linux),
     ],
 )
 def test_a_closed_stream_is_no_fault(sweep_folder, command, closed, code):
