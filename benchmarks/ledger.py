@@ -93,7 +93,7 @@ def import_everything() -> None:
     for name in (
         *("alembic.util.exc", "mlflow.store.tracking.sqlalchemy_store", "scipy.stats.qmc"),
         *("lepton.cli.reading", "lepton.cli.verifying", "lepton_flows.driver"),
-        "lepton_tasks.audit",
+        "lepton_tasks.doctor.audit",
     ):
         import_module(name)
 

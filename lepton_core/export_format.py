@@ -3,7 +3,7 @@
 Every line is canonical JSON (`lepton_core.canonical`), so that one history gives one text, and its
 last line holds the digest of all before it. The order of lines and the meaning of each key are
 described in ``docs/export.md``; whether a whole file hangs together is for
-`lepton_tasks.export_check` to say.
+`lepton_tasks.transfer.export_check` to say.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Claims and seals follow one another without a gap, so one that was taken out from among the others
 leaves a hole. A last seal leaves none here; what its generation's successors and the parent run
-tell of it, `lepton_tasks.audit` holds against the seals.
+tell of it, `lepton_tasks.doctor.audit` holds against the seals.
 """
 
 from __future__ import annotations

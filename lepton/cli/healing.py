@@ -10,17 +10,17 @@ from lepton.cli.verifying import ALTERED, brief
 from lepton_core.errors import DeclarationError
 
 if TYPE_CHECKING:
-    from lepton_tasks.examination import Examination
-    from lepton_tasks.findings import Finding
-    from lepton_tasks.repairs import Done
+    from lepton_tasks.doctor.examination import Examination
+    from lepton_tasks.doctor.findings import Finding
+    from lepton_tasks.doctor.repairs import Done
 
 SHOWN = 20
 
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Examine a sweep; with --repair, make the repairs and examine it again."""
-    from lepton_tasks.examination import examine  # noqa: PLC0415  (each loads what it needs)
-    from lepton_tasks.repairs import heal  # noqa: PLC0415
+    from lepton_tasks.doctor.examination import examine  # noqa: PLC0415  (each loads what it needs)
+    from lepton_tasks.doctor.repairs import heal  # noqa: PLC0415
 
     if arguments.reopen and not arguments.repair:
         raise DeclarationError("--reopen changes the record; expected --repair beside it")
@@ -63,7 +63,7 @@ def _trials(examined: Examination) -> int | None:
 
 
 def _in_full(finding: Finding) -> dict[str, Any]:
-    from lepton_tasks.findings import MEANINGS  # noqa: PLC0415
+    from lepton_tasks.doctor.findings import MEANINGS  # noqa: PLC0415
 
     return {
         **brief(finding),
@@ -75,7 +75,7 @@ def _in_full(finding: Finding) -> dict[str, Any]:
 
 
 def _show_done(done: list[Done]) -> None:
-    from lepton_tasks.findings import printable  # noqa: PLC0415
+    from lepton_tasks.doctor.findings import printable  # noqa: PLC0415
 
     out = console()
     for one in done[:SHOWN]:
@@ -86,7 +86,7 @@ def _show_done(done: list[Done]) -> None:
 
 
 def _show(name: str, examined: Examination, *, repaired: bool) -> None:
-    from lepton_tasks.findings import MEANINGS, printable  # noqa: PLC0415
+    from lepton_tasks.doctor.findings import MEANINGS, printable  # noqa: PLC0415
 
     out, record = console(), examined.record
     if record is not None:

@@ -12,13 +12,13 @@ from lepton_core.errors import ExportFileError
 from lepton_tasks.sweep_record import SweepRecord, open_record
 
 if TYPE_CHECKING:
-    from lepton_tasks.export import Exported
+    from lepton_tasks.transfer.export import Exported
 
 
 def export(arguments: argparse.Namespace) -> int:
     """Write a sweep as JSON lines, to a file or to standard output."""
-    from lepton_tasks.export import export_sweep  # noqa: PLC0415  (each loads what it needs)
-    from lepton_tasks.export_file import new_file  # noqa: PLC0415
+    from lepton_tasks.transfer.export import export_sweep  # noqa: PLC0415  (each loads what it needs)
+    from lepton_tasks.transfer.export_file import new_file  # noqa: PLC0415
 
     if arguments.json and arguments.output is None:
         raise ExportFileError(
@@ -36,7 +36,7 @@ def export(arguments: argparse.Namespace) -> int:
 
 
 def _export_to_stdout(record: SweepRecord) -> None:
-    from lepton_tasks.export import export_sweep  # noqa: PLC0415
+    from lepton_tasks.transfer.export import export_sweep  # noqa: PLC0415
 
     try:
         export_sweep(record, sys.stdout.buffer)
@@ -81,7 +81,7 @@ def _counted(content: dict[str, Any]) -> str:
 
 def import_(arguments: argparse.Namespace) -> int:
     """Bring an exported sweep into this store."""
-    from lepton_tasks.import_sweep import NOTHING_TO_DO, import_sweep  # noqa: PLC0415
+    from lepton_tasks.transfer.import_sweep import NOTHING_TO_DO, import_sweep  # noqa: PLC0415
 
     messages = console(stderr=True)
     imported = import_sweep(

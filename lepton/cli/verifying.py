@@ -10,7 +10,7 @@ from lepton_core.verification import Divergence, first_divergence
 from lepton_tasks.sweep_record import SweepRecord, open_record
 
 if TYPE_CHECKING:
-    from lepton_tasks.findings import Finding
+    from lepton_tasks.doctor.findings import Finding
 
 ALTERED, DIVERGED = 5, 6
 SHOWN_ALTERATIONS = 20
@@ -18,8 +18,8 @@ SHOWN_ALTERATIONS = 20
 
 def verify(arguments: argparse.Namespace) -> int:
     """Prove that the history is intact, and that recomputing gives the same proposals."""
-    from lepton_tasks.audit import audit, notes  # noqa: PLC0415
-    from lepton_tasks.snapshot_check import SnapshotCheck  # noqa: PLC0415
+    from lepton_tasks.doctor.audit import audit, notes  # noqa: PLC0415
+    from lepton_tasks.doctor.snapshot_check import SnapshotCheck  # noqa: PLC0415
     from lepton_tasks.store import reachable  # noqa: PLC0415
 
     record = open_record(arguments.name)

@@ -16,9 +16,9 @@ from aftermath import assert_as_if_nothing_had_happened
 from damages import sql
 from histories import assert_sound, counted, full_list, of_kind, trials
 
-from lepton_tasks.audit import audit
-from lepton_tasks.export import export_sweep
+from lepton_tasks.doctor.audit import audit
 from lepton_tasks.sweep_record import open_record
+from lepton_tasks.transfer.export import export_sweep
 from lepton_tasks.write_points import POINTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "crashes.md"

@@ -12,8 +12,8 @@ from damages import EDITED, PARENT, purge, sql
 from deep_damages import BLOCKING, BROKEN
 from histories import assert_sound, full_list, of_kind
 
-from lepton_tasks.audit import audit, notes
-from lepton_tasks.examination import examine
+from lepton_tasks.doctor.audit import audit, notes
+from lepton_tasks.doctor.examination import examine
 from lepton_tasks.sweep_record import open_record
 
 DOCTOR = {"race": "doctor", "arguments": {"name": "demo"}}

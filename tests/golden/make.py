@@ -27,10 +27,10 @@ from drivers import Drivers  # noqa: E402
 from lepton_core.plan import plan  # noqa: E402
 from lepton_core.verification import proposal_text  # noqa: E402
 from lepton_tasks.environment import environment  # noqa: E402
-from lepton_tasks.export import export_sweep  # noqa: E402
-from lepton_tasks.export_check import check_file  # noqa: E402
-from lepton_tasks.export_file import new_file  # noqa: E402
 from lepton_tasks.sweep_record import open_record  # noqa: E402
+from lepton_tasks.transfer.export import export_sweep  # noqa: E402
+from lepton_tasks.transfer.export_check import check_file  # noqa: E402
+from lepton_tasks.transfer.export_file import new_file  # noqa: E402
 
 CONDITIONAL: dict[str, Any] = {
     "rate": {"type": "float", "low": 1e-5, "high": 0.5, "log": True},

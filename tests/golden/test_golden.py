@@ -17,11 +17,11 @@ from lepton_core.fold import replay
 from lepton_core.plan import plan
 from lepton_core.proposers import PROPOSERS
 from lepton_core.verification import first_divergence, proposal_text
-from lepton_tasks.audit import audit
+from lepton_tasks.doctor.audit import audit
 from lepton_tasks.environment import environment
-from lepton_tasks.export_check import check_file
-from lepton_tasks.import_sweep import import_sweep
 from lepton_tasks.sweep_record import open_record
+from lepton_tasks.transfer.export_check import check_file
+from lepton_tasks.transfer.import_sweep import import_sweep
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))

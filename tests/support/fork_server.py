@@ -31,13 +31,13 @@ from lepton_core.fold import SweepState
 from lepton_flows import driver, loop
 from lepton_flows.observer import Driving, Observer
 from lepton_tasks import snapshots
-from lepton_tasks.import_sweep import import_sweep
 from lepton_tasks.in_process import InProcessEvaluator
 from lepton_tasks.ledger import MlflowLedger
 from lepton_tasks.objective import load
 from lepton_tasks.pool import Job
 from lepton_tasks.store import connect
 from lepton_tasks.sweep_yaml import read
+from lepton_tasks.transfer.import_sweep import import_sweep
 
 WRITES = ("INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP")
 

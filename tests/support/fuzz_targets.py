@@ -46,10 +46,10 @@ from lepton_core.plan import plan
 from lepton_core.space_file import parse_space
 from lepton_core.sweep_file import parse_sweep
 from lepton_tasks import records, register
-from lepton_tasks.export_check import ExportCheck
 from lepton_tasks.records import Claim
 from lepton_tasks.seals import seal_key, seals
 from lepton_tasks.sweep_yaml import parse_bytes
+from lepton_tasks.transfer.export_check import ExportCheck
 
 FILE = Path("sweep.yaml")
 MOST_SHOWN = 20_000  # characters of an error

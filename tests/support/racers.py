@@ -10,9 +10,9 @@ from typing import Any
 
 from lepton_core.declaration import Declaration
 from lepton_tasks import register
+from lepton_tasks.doctor.repairs import heal
 from lepton_tasks.lease import request_cancel
 from lepton_tasks.records import claims
-from lepton_tasks.repairs import heal
 from lepton_tasks.store import connect
 from lepton_tasks.sweep_record import open_record
 from lepton_tasks.sweep_yaml import read

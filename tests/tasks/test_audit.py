@@ -12,11 +12,11 @@ from lepton_core.events import GenerationSealed, TrialRecord
 from lepton_core.fold import evolve, replay
 from lepton_core.plan import plan
 from lepton_tasks import lease, register
-from lepton_tasks.audit import audit, notes
+from lepton_tasks.doctor.audit import audit, notes
+from lepton_tasks.doctor.repairs import heal
 from lepton_tasks.lease import acquire
 from lepton_tasks.ledger import MlflowLedger
 from lepton_tasks.objective import Outcome
-from lepton_tasks.repairs import heal
 from lepton_tasks.sweep_record import SweepRecord, open_record
 from lepton_tasks.sweep_yaml import read
 

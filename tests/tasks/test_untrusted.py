@@ -6,7 +6,8 @@ import doctest
 
 import pytest
 
-from lepton_tasks import findings, records, untrusted
+from lepton_tasks import records, untrusted
+from lepton_tasks.doctor import findings
 from lepton_tasks.untrusted import is_number, is_whole, read_json, read_object, whole_number
 
 

@@ -8,9 +8,9 @@ import pytest
 
 
 def export(folder, path, monkeypatch):
-    from lepton_tasks.export import export_sweep
-    from lepton_tasks.export_file import new_file
     from lepton_tasks.sweep_record import open_record
+    from lepton_tasks.transfer.export import export_sweep
+    from lepton_tasks.transfer.export_file import new_file
 
     with monkeypatch.context() as elsewhere:
         elsewhere.chdir(folder)

@@ -17,7 +17,7 @@ from lepton.cli import main
 from lepton_core.canonical import canonical_json, digest
 from lepton_core.errors import ExportFileError
 from lepton_core.export_format import MAX_LINE, read_line
-from lepton_tasks.export_check import check_file
+from lepton_tasks.transfer.export_check import check_file
 
 QUICK = settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

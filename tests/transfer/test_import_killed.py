@@ -13,9 +13,9 @@ from histories import all_runs, assert_no_loose_ends, full_list, trials
 from lepton.cli import main
 from lepton_core.errors import UnfinishedImportError
 from lepton_core.verification import first_divergence
-from lepton_tasks.audit import audit
-from lepton_tasks.import_sweep import import_sweep
+from lepton_tasks.doctor.audit import audit
 from lepton_tasks.sweep_record import open_record
+from lepton_tasks.transfer.import_sweep import import_sweep
 
 THOROUGH = bool(os.environ.get("LEPTON_TEST_THOROUGH"))  # every write point, not a sample
 SLEEP = {"LEPTON_LEASE_SECONDS": "3"}

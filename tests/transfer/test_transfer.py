@@ -13,10 +13,10 @@ from histories import all_runs, assert_sound, counted, full_list, of_kind, trial
 from lepton_core.errors import ExportFileError, InputError, RecordError
 from lepton_core.fold import replay
 from lepton_core.verification import first_divergence
-from lepton_tasks.audit import audit
-from lepton_tasks.import_sweep import import_sweep
-from lepton_tasks.repairs import heal
+from lepton_tasks.doctor.audit import audit
+from lepton_tasks.doctor.repairs import heal
 from lepton_tasks.sweep_record import open_record
+from lepton_tasks.transfer.import_sweep import import_sweep
 from tests.transfer.conftest import export
 
 

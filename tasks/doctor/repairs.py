@@ -13,13 +13,13 @@ from lepton_core.canonical import canonical_json
 from lepton_core.version import __version__
 from lepton_tasks import records
 from lepton_tasks.attempts import find_runs, trial_condition
-from lepton_tasks.audit import audit, notes
-from lepton_tasks.examination import Examination, examine
-from lepton_tasks.findings import Finding, Repair
+from lepton_tasks.doctor.audit import audit, notes
+from lepton_tasks.doctor.examination import Examination, examine
+from lepton_tasks.doctor.findings import Finding, Repair
+from lepton_tasks.doctor.mending import Workshop, mark_killed, now, perform, tell
+from lepton_tasks.doctor.own_runs import trials_experiment
 from lepton_tasks.lease import Lease, acquire, await_free
 from lepton_tasks.lookup import run_or_none
-from lepton_tasks.mending import Workshop, mark_killed, now, perform, tell
-from lepton_tasks.own_runs import trials_experiment
 from lepton_tasks.store import address, reachable
 from lepton_tasks.store_client import StoreClient
 from lepton_tasks.sweep_record import SweepRecord

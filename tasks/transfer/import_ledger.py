@@ -25,12 +25,12 @@ from lepton_tasks.attempts import (
     status_of,
     trial_condition,
 )
-from lepton_tasks.export_check import as_mlflow
 from lepton_tasks.lease import Lease, acquire
 from lepton_tasks.ledger import ORPHANED, MlflowLedger, milliseconds
 from lepton_tasks.records import claims
 from lepton_tasks.seals import Seal, entitled, seal_key
 from lepton_tasks.sweep_record import IMPORTED, PARENT, SweepRecord
+from lepton_tasks.transfer.export_check import as_mlflow
 from lepton_tasks.untrusted import is_whole, read_object
 from lepton_tasks.write_once import write_once
 

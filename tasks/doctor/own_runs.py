@@ -7,11 +7,12 @@ from typing import Any
 
 from lepton_core.canonical import shown
 from lepton_core.declaration import to_loss
-from lepton_tasks import by_hand, records
+from lepton_tasks import records
 from lepton_tasks.attempts import find_parents
-from lepton_tasks.findings import Finding, Repair
+from lepton_tasks.doctor import by_hand
+from lepton_tasks.doctor.findings import Finding, Repair
+from lepton_tasks.doctor.ledger_check import BACKUP, mistaken_claim
 from lepton_tasks.lease import is_driven
-from lepton_tasks.ledger_check import BACKUP, mistaken_claim
 from lepton_tasks.lookup import is_deleted, run_or_none
 from lepton_tasks.seals import uncounted
 from lepton_tasks.sweep_record import IMPORTED, ORIGIN, PARENT, SETTINGS, SweepRecord

@@ -17,7 +17,7 @@ from lepton_core.canonical import shown
 from lepton_core.declaration import SCHEMA, Declaration
 from lepton_tasks import records
 from lepton_tasks.attempts import UNFINISHED, Attempt, read_attempt, status_of
-from lepton_tasks.findings import Finding, Repair
+from lepton_tasks.doctor.findings import Finding, Repair
 from lepton_tasks.untrusted import whole_number
 
 ALTERED = "orphaned: its record was altered before its generation was sealed"

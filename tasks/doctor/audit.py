@@ -5,18 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from lepton_tasks import by_hand
 from lepton_tasks.attempts import UNFINISHED, find_runs, trial_condition
-from lepton_tasks.findings import Finding, Repair
-from lepton_tasks.lease import is_driven
-from lepton_tasks.lookup import is_deleted, run_or_none
-from lepton_tasks.own_runs import (
+from lepton_tasks.doctor import by_hand
+from lepton_tasks.doctor.findings import Finding, Repair
+from lepton_tasks.doctor.own_runs import (
     emptied,
     ledger_findings,
     lost_seal,
     parent_findings,
     trials_experiment,
 )
+from lepton_tasks.doctor.register_check import register_findings
+from lepton_tasks.doctor.sealed_trial import SealedTrial, SealedTrials, differences
+from lepton_tasks.doctor.unsealed_trial import (
+    Standing,
+    hidden_findings,
+    is_left_over,
+    shows_lost_seal,
+    unsealed_findings,
+)
+from lepton_tasks.lease import is_driven
+from lepton_tasks.lookup import is_deleted, run_or_none
 from lepton_tasks.records import (
     GENERATION,
     KILLED,
@@ -27,17 +36,8 @@ from lepton_tasks.records import (
     claims,
     is_run_id,
 )
-from lepton_tasks.register_check import register_findings
-from lepton_tasks.sealed_trial import SealedTrial, SealedTrials, differences
 from lepton_tasks.seals import entitled, uncounted
 from lepton_tasks.sweep_record import SweepRecord
-from lepton_tasks.unsealed_trial import (
-    Standing,
-    hidden_findings,
-    is_left_over,
-    shows_lost_seal,
-    unsealed_findings,
-)
 
 LEFT = "orphaned: its driver died"
 NOBODYS = "the register names another ledger run for this sweep"

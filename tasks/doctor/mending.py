@@ -16,8 +16,8 @@ from lepton_core.errors import RecordError
 from lepton_core.version import __version__
 from lepton_tasks import records, register
 from lepton_tasks.attempts import find_parents
-from lepton_tasks.findings import Finding, Repair
-from lepton_tasks.own_runs import trials_experiment
+from lepton_tasks.doctor.findings import Finding, Repair
+from lepton_tasks.doctor.own_runs import trials_experiment
 from lepton_tasks.register import EXPERIMENT, PREFIX, REGISTER
 from lepton_tasks.store import Store
 from lepton_tasks.store_client import StoreClient

@@ -10,9 +10,10 @@ from typing import Any
 from lepton_core.canonical import shown
 from lepton_core.declaration import Declaration
 from lepton_core.events import TrialRecord
-from lepton_tasks import by_hand, records
+from lepton_tasks import records
 from lepton_tasks.attempts import status_of
-from lepton_tasks.findings import Finding, Repair
+from lepton_tasks.doctor import by_hand
+from lepton_tasks.doctor.findings import Finding, Repair
 from lepton_tasks.seals import SHOWN_REASON, Seal, Seals
 from lepton_tasks.untrusted import read_object, whole_number
 

@@ -20,9 +20,9 @@ from lepton_core.fold import SweepState, evolve
 from lepton_core.sweep_file import parse_sweep
 from lepton_tasks import records
 from lepton_tasks.attempts import read_attempt
-from lepton_tasks.export_file import at_line, read_lines
-from lepton_tasks.sealed_trial import SealedTrial, differences
+from lepton_tasks.doctor.sealed_trial import SealedTrial, differences
 from lepton_tasks.seals import Seal, read_seal
+from lepton_tasks.transfer.export_file import at_line, read_lines
 from lepton_tasks.untrusted import whole_number
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from lepton_core.errors import RecordError, UnknownSweepError
 from lepton_tasks import register
-from lepton_tasks.audit import audit, notes
-from lepton_tasks.findings import Finding, Repair
-from lepton_tasks.ledger_check import unreadable_findings
+from lepton_tasks.doctor.audit import audit, notes
+from lepton_tasks.doctor.findings import Finding, Repair
+from lepton_tasks.doctor.ledger_check import unreadable_findings
+from lepton_tasks.doctor.register_check import entry_findings, register_findings
 from lepton_tasks.register import Entry
-from lepton_tasks.register_check import entry_findings, register_findings
 from lepton_tasks.store import (
     LEDGER_EXPERIMENT,
     Address,

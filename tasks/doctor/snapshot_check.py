@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lepton_core.fold import SweepState
-from lepton_tasks import by_hand
-from lepton_tasks.findings import Finding
+from lepton_tasks.doctor import by_hand
+from lepton_tasks.doctor.findings import Finding
 from lepton_tasks.snapshots import differing
 from lepton_tasks.sweep_record import SweepRecord
 

@@ -8,7 +8,7 @@ from typing import Any
 from lepton_core.canonical import canonical_json, shown
 from lepton_core.errors import RecordError
 from lepton_tasks import records, register
-from lepton_tasks.findings import Finding, Repair
+from lepton_tasks.doctor.findings import Finding, Repair
 from lepton_tasks.lookup import is_deleted, run_or_none
 from lepton_tasks.register import EXPERIMENT, REGISTER
 from lepton_tasks.seals import seal_key

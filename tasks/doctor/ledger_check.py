@@ -9,9 +9,10 @@ from typing import Any
 from lepton_core.canonical import canonical_json, digest, shown
 from lepton_core.declaration import Declaration
 from lepton_core.errors import RecordError
-from lepton_tasks import by_hand, records
+from lepton_tasks import records
 from lepton_tasks.attempts import find_runs
-from lepton_tasks.findings import Finding, Repair
+from lepton_tasks.doctor import by_hand
+from lepton_tasks.doctor.findings import Finding, Repair
 from lepton_tasks.gaps import Gap, gap
 from lepton_tasks.host import Process
 from lepton_tasks.lookup import run_or_none

@@ -21,12 +21,12 @@ from lepton_core.errors import InputError
 from lepton_core.export_format import Driver, End, Line, Parent, Run, Sealed
 from lepton_core.sweep_file import parse_name
 from lepton_tasks import records, register, write_points
-from lepton_tasks.export_check import Checked, ExportCheck, check_file
-from lepton_tasks.export_file import at_line, read_lines
-from lepton_tasks.import_ledger import ImportLedger, become, drivers_replayed
 from lepton_tasks.register import Entry
 from lepton_tasks.store import Store, connect, reachable
 from lepton_tasks.sweep_record import IMPORTED, ORIGIN, SweepRecord
+from lepton_tasks.transfer.export_check import Checked, ExportCheck, check_file
+from lepton_tasks.transfer.export_file import at_line, read_lines
+from lepton_tasks.transfer.import_ledger import ImportLedger, become, drivers_replayed
 from lepton_tasks.write_once import write_once
 
 DONE, NOTHING_TO_DO = "imported", "nothing to do"

@@ -30,13 +30,13 @@ from lepton_core.export_format import (
 from lepton_core.version import __version__
 from lepton_tasks import records
 from lepton_tasks.attempts import find_runs, trial_condition
-from lepton_tasks.export_check import ExportCheck
-from lepton_tasks.export_file import LineWriter
 from lepton_tasks.lookup import is_deleted
 from lepton_tasks.records import Claim, claims, settings_key
 from lepton_tasks.seals import seal_key
 from lepton_tasks.store import reachable
 from lepton_tasks.sweep_record import SweepRecord
+from lepton_tasks.transfer.export_check import ExportCheck
+from lepton_tasks.transfer.export_file import LineWriter
 from lepton_tasks.untrusted import whole_number
 
 

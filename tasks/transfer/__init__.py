@@ -1,0 +1,1 @@
+"""Moving a sweep between stores: `export` writes it as a file, `import` writes it back."""
