@@ -16,7 +16,7 @@ from lepton_tasks.records import claims, epoch_key
 from lepton_tasks.seals import HEADER, entitled, seal_key
 
 _OF_AN_EPOCH = re.compile(
-    r"(?:epoch|settings|released|reopened|(?:seal|snapshot)/[0-9]{8})/([0-9]{6})"
+    r"(?:epoch|settings|released|reopened|seal/[0-9]{8})/([0-9]{6})"
 )
 
 
