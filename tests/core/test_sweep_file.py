@@ -42,7 +42,7 @@ FULL = {
     "nightly": {"trials": 40, "hours": 2},
 }
 LEAST = {key: FULL[key] for key in ("name", "objective", "space", "budget")}
-MISSING = object()
+MISSING = ...
 
 
 def changed(path, value, base=FULL):
