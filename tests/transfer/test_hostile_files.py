@@ -176,7 +176,7 @@ EDITS = {
     "an open proposal without params": (proposal("{}"), "no proposal of its slot"),
     "settings of no budget": (setting("budget", {}), "budget"),
     "settings of a text for workers": (setting("workers", "many"), "workers"),
-    "settings with a list for a file": (setting("file", ["a"]), "settings with"),
+    "settings with a list for a file": (setting("file", ["a"]), "file of the settings"),
     "an objective that is a command": (setting("objective", "; rm -rf /"), "objective"),
     "a driver that skips": (lambda lines: of_kind(lines, "driver").update(epoch=4), "driver 4"),
     "a driver from elsewhere": (
