@@ -3,6 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.lepton-setup
+SIDE_BY_SIDE := -n 2 --dist loadfile
 PURE := lepton_core/space.py,lepton_core/domains.py,lepton_core/events.py,lepton_core/fold.py
 
 # Nothing that is started from here phones home.
@@ -34,7 +35,7 @@ demo: setup ## Tune a model on real data, then compare the result with random se
 	$(BIN)/python examples/breast_cancer/compare.py
 
 test: setup ## Run the tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 check: setup ## Check format, lint, types and who imports whom (all four, even if one fails)
 	@$(MAKE) --no-print-directory --keep-going check-format check-lint check-types check-imports
@@ -53,7 +54,7 @@ fmt: setup ## Format, and mend what can be mended safely
 	$(BIN)/python -m ruff check --fix
 
 cov: setup ## Run the tests with branch coverage; the heart of the core must reach 100 %
-	$(BIN)/python -m pytest --cov --cov-report= $(ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov --cov-report= $(ARGS)
 	$(BIN)/python -m coverage report
 	$(BIN)/python -m coverage report --fail-under=100 --include='$(PURE)'
 

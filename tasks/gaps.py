@@ -15,9 +15,7 @@ from lepton_core.errors import RecordError
 from lepton_tasks.records import claims, epoch_key
 from lepton_tasks.seals import HEADER, entitled, seal_key
 
-_OF_AN_EPOCH = re.compile(
-    r"(?:epoch|settings|released|reopened|seal/[0-9]{8})/([0-9]{6})"
-)
+_OF_AN_EPOCH = re.compile(r"(?:epoch|settings|released|reopened|seal/[0-9]{8})/([0-9]{6})")
 
 
 @dataclass(frozen=True, slots=True)

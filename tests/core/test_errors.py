@@ -56,6 +56,8 @@ def test_each_error_has_the_exit_code_of_its_family():
         "IdentityError": 2,
         "ObjectiveError": 2,
         "UnknownSweepError": 2,
+        "ExportFileError": 2,
+        "UnfinishedImportError": 2,
         "SweepFileError": 2,
         "SweepError": 2,
         "NothingUsableError": 3,

@@ -177,7 +177,7 @@ def test_a_sweep_that_nobody_drove_is_moved_too(
     assert [line["line"] for line in contents(path)] == ["header", "end"]
     monkeypatch.chdir(new_sweep_folder(tmp_path / "other").path)
     import_sweep(path)
-    assert prove().seals == ()
+    assert len(prove().seals) == 0
 
 
 def test_an_open_generations_run_that_its_objective_deleted_comes_along(
