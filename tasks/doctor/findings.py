@@ -13,7 +13,7 @@ MEANINGS: dict[Meaning, str] = {
     "note": "no alteration, and no harm",
     "harmless": "nothing is decided by it; the sweep goes on as it would",
     "proven": "only what people see is wrong; the seals prove the history, and the sweep goes on",
-    "open": "no seal proves this trial yet; what is wrong here may become part of the history",
+    "open": "no seal proves this yet; what is wrong here may become part of the history",
     "blocked": "the sweep cannot go on like this",
 }
 

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from lepton_core.fold import SweepState
+from lepton_core.fold import SweepState, evolve
 from lepton_tasks.doctor import by_hand
 from lepton_tasks.doctor.findings import Finding
 from lepton_tasks.snapshots import differing
 from lepton_tasks.sweep_record import SweepRecord
+
+
+def snapshot_findings(record: SweepRecord) -> list[Finding]:
+    """The snapshots that are not what their seals give.
+
+    Raises:
+        RecordError: The seals do not follow one another.
+    """
+    check, state = SnapshotCheck(record), None
+    for event in record.events:
+        state = evolve(state, event)
+        check(state)
+    return check.findings
 
 
 class SnapshotCheck:
@@ -31,7 +44,7 @@ class SnapshotCheck:
                     found="another state" if snapshot.holds else "torn, or not of its digest",
                     recorded="the state that its seals give",
                     run_id=self._ledger,
-                    meaning="blocked" if snapshot.holds else "harmless",
+                    meaning="open" if snapshot.holds else "harmless",
                     remedy=f"{by_hand.WRITE_ONCE}; without it the seals are read instead: "
                     f"{by_hand.take_out_param(self._ledger, snapshot.key)}",
                 )

@@ -106,4 +106,7 @@ def test_verify_proves_a_snapshot_and_names_one_that_is_not_what_the_replay_give
     code, shown = lepton("verify", "demo")
     assert code == 5
     assert "snapshot/00000002/000007 is another state" in " ".join(shown.split())
+    code, shown = lepton("doctor", "demo")
+    assert code == 5
+    assert "DELETE FROM params" in shown
     assert "snapshot/00000002/000001" not in shown
