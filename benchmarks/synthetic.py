@@ -160,17 +160,14 @@ def _insert_runs(
         )
         tags = {
             "mlflow.runName": name,
-            records.PARENT_RUN: parent,
-            records.KIND: "trial",
-            records.SWEEP: declaration.name,
-            records.GENERATION: str(proposal.generation),
-            records.SLOT: str(proposal.slot),
-            records.ATTEMPT: str(trial.attempt),
-            records.PROPOSER: proposal.proposer,
-            records.NUMBER: str(proposal.number),
-            records.SEED: str(proposal.seed),
-            records.EPOCH: str(EPOCH),
-            records.BASE: base,
+            **records.trial_tags(
+                proposal,
+                trial.attempt,
+                sweep=declaration.name,
+                parent=parent,
+                epoch=EPOCH,
+                base=base,
+            ),
             **records.proposal_tags(proposal),
             records.RESULT: records.outcome_text(trial, EPOCH),
         }

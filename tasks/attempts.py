@@ -134,6 +134,12 @@ def find_parents(
     return find_runs(client, experiment_id, condition, deleted=deleted)
 
 
+def find_ledgers(client: StoreClient, experiment_id: str, name: str) -> Iterator[Any]:
+    """The ledger runs of a sweep's name: one is registered, the others lost a race."""
+    condition = f"tags.`{records.KIND}` = 'ledger' and tags.`{records.SWEEP}` = '{name}'"
+    return find_runs(client, experiment_id, condition)
+
+
 def read_attempt(run: Any, declaration: Declaration) -> Attempt | None:
     """A trial's run as an attempt, or None for a foreign run that only looks like one.
 

@@ -242,6 +242,34 @@ def read_settings(text: str) -> Settings | None:
         return None
 
 
+def trial_tags(
+    proposal: Proposal, attempt: int, *, sweep: str, parent: str | None, epoch: int, base: str
+) -> dict[str, str]:
+    """What the tags of a trial's run say of its place, beside the exact proposal.
+
+    Args:
+        proposal: The trial.
+        attempt: Which attempt at it the run is.
+        sweep: The sweep's name.
+        parent: The sweep's parent run; None leaves it out.
+        epoch: The driver that made the run.
+        base: The hash of the seal that the proposal was made from.
+    """
+    return {
+        KIND: "trial",
+        SWEEP: sweep,
+        GENERATION: str(proposal.generation),
+        SLOT: str(proposal.slot),
+        ATTEMPT: str(attempt),
+        PROPOSER: proposal.proposer,
+        NUMBER: str(proposal.number),
+        SEED: str(proposal.seed),
+        BASE: base,
+        EPOCH: str(epoch),
+        **({PARENT_RUN: parent} if parent else {}),
+    }
+
+
 def proposal_tags(proposal: Proposal) -> dict[str, str]:
     """The exact proposal as tags, for the one call that makes the run."""
     return long_tag(PROPOSAL, proposal_text(proposal))

@@ -15,7 +15,7 @@ from lepton_core.canonical import canonical_json, shown
 from lepton_core.declaration import Declaration, is_sweep_name
 from lepton_core.errors import RecordError
 from lepton_tasks import records, write_points
-from lepton_tasks.attempts import find_runs
+from lepton_tasks.attempts import find_ledgers, find_runs
 from lepton_tasks.lookup import is_deleted, run_or_none
 from lepton_tasks.records import refuse_newer
 from lepton_tasks.store import Store
@@ -95,8 +95,7 @@ def driven_ledgers(store: Store, name: str) -> list[str]:
     """The ledger runs of a name that were driven once, hence registered: others are nobody's."""
     if not is_sweep_name(name):
         return []
-    condition = f"tags.`{records.KIND}` = 'ledger' and tags.`{records.SWEEP}` = '{name}'"
-    found = find_runs(store.client, store.ledger_id, condition)
+    found = find_ledgers(store.client, store.ledger_id, name)
     first = records.epoch_key(1)
     return [
         run.info.run_id

@@ -149,9 +149,9 @@ class Seals(Sequence[Seal]):
         done = len(self) if generations is None else generations
         return self._links[done - 1].hash if done else self.start
 
-    def characters(self, generation: int) -> int:
-        """How long the text of a generation is."""
-        return len(self._links[generation].text)
+    def text(self, generation: int) -> str:
+        """A generation's seal as it is recorded, all parts of it."""
+        return self._links[generation].text
 
     def rows(self, generation: int) -> list[list[Any]]:
         """A generation's slots as they are recorded: see ``docs/schema.md``.

@@ -11,7 +11,6 @@ What was tried is read from the seals' rows in any case.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -25,6 +24,7 @@ from lepton_core.proposers.base import Seen
 from lepton_core.snapshot import MAX_TEXT, decode, encode
 from lepton_tasks.environment import environment
 from lepton_tasks.seals import Seals
+from lepton_tasks.untrusted import read_object
 from lepton_tasks.write_once import MAX_VALUE
 
 EVERY = 50  # generations, at least, from one snapshot to the next
@@ -77,7 +77,7 @@ def snapshots(params: Mapping[str, str], seals: Seals) -> Iterator[Snapshot]:
     keys = (key for key in params if key.startswith(PREFIX) and len(key) == length)
     for key in sorted(keys, reverse=True):
         try:
-            header = json.loads(params[key])
+            header = read_object(params[key])
             generations = int(key.split("/")[1])
             if not 0 < generations <= len(seals) or header["head"] != seals.head(generations):
                 continue
@@ -87,7 +87,7 @@ def snapshots(params: Mapping[str, str], seals: Seals) -> Iterator[Snapshot]:
             text = "".join(params.get(f"{key}/{part:04d}", "") for part in range(count))
             holds = digest(text) == header["digest"]
             yield Snapshot(key, generations, text, holds, header["environment"] == here)
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError):
             continue
 
 
@@ -173,7 +173,7 @@ class Keeper:
         newest = next(usable, None)
         self._last = newest.generations if newest else 0
         self._size = len(newest.text) if newest else 0
-        self._sealed = sum(seals.characters(g) for g in range(self._last, len(seals)))
+        self._sealed = sum(len(seals.text(g)) for g in range(self._last, len(seals)))
 
     def sealed(self, state: SweepState, head: str, characters: int) -> tuple[list[str], str] | None:
         """The snapshot to keep now, after a generation of so many characters; or None."""

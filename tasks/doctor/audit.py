@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from lepton_tasks.attempts import UNFINISHED, find_runs, trial_condition
+from lepton_tasks.attempts import (
+    UNFINISHED,
+    find_ledgers,
+    find_runs,
+    trial_condition,
+    unfinished_trials,
+)
 from lepton_tasks.doctor import by_hand
-from lepton_tasks.doctor.findings import Finding, Repair
+from lepton_tasks.doctor.findings import Finding, Repair, deleted_run
 from lepton_tasks.doctor.own_runs import (
     emptied,
     ledger_findings,
@@ -32,7 +38,6 @@ from lepton_tasks.records import (
     KIND,
     PARENT_RUN,
     RESULT,
-    SWEEP,
     claims,
     is_run_id,
 )
@@ -74,10 +79,7 @@ def _differences(record: SweepRecord) -> list[Finding]:
 
 def _trials(record: SweepRecord, *, known_lost: bool) -> Iterator[Finding]:
     """One pass over the trials' runs, page by page, against an index of the seals."""
-    experiment = _experiment(record)
-    if experiment is None:
-        return
-    at, declaration = _standing(record), record.declaration
+    experiment, at, declaration = _experiment(record), _standing(record), record.declaration
     # Which trial each counted run should hold, until the run is found.
     unseen = {run_id: number for number, run_id in enumerate(record.seals.counted())}
     counted, trials = frozenset(unseen), SealedTrials(record.seals, at.parent)
@@ -123,7 +125,7 @@ def _nested(
         yield from find_runs(record.store.client, experiment, condition, deleted=deleted)
 
 
-def _experiment(record: SweepRecord) -> str | None:
+def _experiment(record: SweepRecord) -> str:
     """Where the trials are."""
     parent = run_or_none(record.store.client, record.parent) if record.parent else None
     beside = record.store.experiment_id if parent is None else str(parent.info.experiment_id)
@@ -145,14 +147,7 @@ def _absent(record: SweepRecord, sealed: SealedTrial, experiment: str) -> Iterat
             "a backup of the store, or nowhere",
         )
     elif is_deleted(run):
-        yield Finding(
-            trial=number,
-            what="its run",
-            found="deleted",
-            recorded=sealed.run_id,
-            run_id=sealed.run_id,
-            repairs=[Repair(action="restore run", target=sealed.run_id)],
-        )
+        yield deleted_run("its run", sealed.run_id, "proven", trial=number)
     elif str(run.info.experiment_id) != experiment:
         yield Finding(
             trial=number,
@@ -171,23 +166,17 @@ def notes(record: SweepRecord) -> list[Finding]:
     """What is no alteration but worth a word: strangers' runs, and what a crash left behind."""
     if record.is_emptied:
         return []
-    return [
-        *_foreign(record),
-        *_left_running(record),
-        *_left_over(record),
-        *_rivals(record),
-    ]
+    experiment, counted = _experiment(record), frozenset(record.seals.counted())
+    found = [*_foreign(record, experiment, counted)]
+    if not is_driven(record.params, record.tags):
+        found += _left_running(record, experiment, counted)
+        found += _left_over(record, experiment, counted)
+    return [*found, *_rivals(record)]
 
 
-def _foreign(record: SweepRecord) -> Iterator[Finding]:
+def _foreign(record: SweepRecord, experiment: str, counted: frozenset[str]) -> Iterator[Finding]:
     """Runs that somebody nested in the sweep: they are left alone."""
-    experiment = _experiment(record)
-    if experiment is None:
-        return
-    counted: set[str] | None = None
     for run in _nested(record, experiment, f"tags.`{KIND}` IS NULL"):
-        if counted is None:
-            counted = set(record.seals.counted())
         if run.info.run_id not in counted:  # one of ours that lost its tags is an alteration
             yield Finding(
                 what=f"run {run.info.run_id}",
@@ -198,22 +187,17 @@ def _foreign(record: SweepRecord) -> Iterator[Finding]:
             )
 
 
-def _left_running(record: SweepRecord) -> Iterator[Finding]:
+def _left_running(
+    record: SweepRecord, experiment: str, counted: frozenset[str]
+) -> Iterator[Finding]:
     """Runs that show as running though nobody drives."""
-    experiment = _experiment(record)
-    if experiment is None or is_driven(record.params, record.tags):
-        return
-    client, name = record.store.client, record.entry.name
-    counted = set(record.seals.counted())
-    for status in UNFINISHED:
-        condition = f"{trial_condition(name)} and attributes.status = '{status}'"
-        for run in find_runs(client, experiment, condition):
-            if run.info.run_id in counted or RESULT in run.data.tags:
-                continue  # an alteration, or a result that the next driver counts
-            run_id = run.info.run_id
-            yield _left(
-                run_id, f"run {run_id}", Repair(action="mark killed", target=run_id, value=LEFT)
-            )
+    client = record.store.client
+    for run in unfinished_trials(client, experiment, record.entry.name):
+        run_id = run.info.run_id
+        if run_id in counted or RESULT in run.data.tags:
+            continue  # an alteration, or a result that the next driver counts
+        repair = Repair(action="mark killed", target=run_id, value=LEFT)
+        yield _left(run_id, f"run {run_id}", repair)
     parent = run_or_none(client, record.parent) if record.parent else None
     if parent is not None and parent.info.status in UNFINISHED and not is_deleted(parent):
         run_id = parent.info.run_id
@@ -232,12 +216,11 @@ def _left(run_id: str, what: str, repair: Repair) -> Finding:
     )
 
 
-def _left_over(record: SweepRecord) -> Iterator[Finding]:
+def _left_over(record: SweepRecord, experiment: str, counted: frozenset[str]) -> Iterator[Finding]:
     """What a driver that had lost its lease finished in generations that were never sealed."""
-    experiment, at = _experiment(record), _standing(record)
-    if experiment is None or not at.uncounted or is_driven(record.params, record.tags):
+    at = _standing(record)
+    if not at.uncounted:
         return
-    counted = set(record.seals.counted())
     for run in find_runs(record.store.client, experiment, trial_condition(record.entry.name)):
         run_id, status = run.info.run_id, run.info.status
         if run_id not in counted and is_left_over(run, at) and status in ("FINISHED", "FAILED"):
@@ -253,9 +236,8 @@ def _left_over(record: SweepRecord) -> Iterator[Finding]:
 
 def _rivals(record: SweepRecord) -> Iterator[Finding]:
     """Ledger runs of the same name that were never registered: their drivers lost a race."""
-    name, client = record.entry.name, record.store.client
-    condition = f"tags.`{KIND}` = 'ledger' and tags.`{SWEEP}` = '{name}'"
-    for run in find_runs(client, record.store.ledger_id, condition):
+    store, name = record.store, record.entry.name
+    for run in find_ledgers(store.client, store.ledger_id, name):
         run_id, tags = run.info.run_id, run.data.tags
         if run_id == record.entry.ledger or KILLED in tags:
             continue

@@ -88,16 +88,17 @@ def examine(name: str) -> Examination:
 def _examine_ledger(store: Store, entry: Entry, findings: list[Finding]) -> Examination:
     try:
         record = SweepRecord(store, entry)
-        for _ in record.seals:
-            pass  # one is read when it is asked for: what stands in it may be no seal
+        # A seal is read when it is asked for, and all are: what stands in one may be no seal.
+        found = audit(record) or snapshot_findings(record)
     except RecordError:
-        found = list(unreadable_findings(store, entry))
-        if not found:
+        unreadable = list(unreadable_findings(store, entry))
+        if not unreadable:
             raise  # of a later schema, or mended meanwhile
-        return Examination(name=entry.name, findings=[*findings, *found], store=store, entry=entry)
+        findings += unreadable
+        return Examination(name=entry.name, findings=findings, store=store, entry=entry)
     return Examination(
         name=entry.name,
-        findings=audit(record) or snapshot_findings(record),
+        findings=found,
         notes=notes(record),
         store=store,
         entry=entry,

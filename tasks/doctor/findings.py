@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lepton_core.canonical import shown
+from lepton_core.canonical import shown, visible
 
 Meaning = Literal["note", "proven", "open", "harmless", "blocked"]
 MEANINGS: dict[Meaning, str] = {
@@ -112,11 +112,27 @@ class Finding:
         return printable(f"{where}: {self.what} is {self.found}; recorded: {self.recorded}")
 
 
+def deleted_run(
+    what: str, run_id: str, meaning: Meaning, *, trial: int | None = None, remedy: str = ""
+) -> Finding:
+    """The finding that a run is in the store's bin, from which it can be restored."""
+    return Finding(
+        trial=trial,
+        what=what,
+        found="deleted",
+        recorded=run_id,
+        run_id=run_id,
+        meaning=meaning,
+        remedy=remedy,
+        repairs=[Repair(action="restore run", target=run_id)],
+    )
+
+
 def printable(text: str) -> str:
-    r"""A text without anything that a terminal would obey.
+    r"""A text in one line, without anything that a terminal would obey.
 
     Example:
         >>> printable("a\x1b[2Jb")
         'a\\x1b[2Jb'
     """
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return visible(text.replace("\n", r"\n").replace("\t", r"\t"))

@@ -10,7 +10,7 @@ from lepton_core.canonical import canonical_json, digest, shown
 from lepton_core.declaration import Declaration
 from lepton_core.errors import RecordError
 from lepton_tasks import records
-from lepton_tasks.attempts import find_runs
+from lepton_tasks.attempts import find_ledgers, find_runs
 from lepton_tasks.doctor import by_hand
 from lepton_tasks.doctor.findings import Finding, Repair
 from lepton_tasks.gaps import Gap, gap
@@ -105,8 +105,7 @@ def _copies(store: Store, entry: Entry, params: Mapping[str, str]) -> Iterator[s
     runs = [run_or_none(store.client, run_id) for run_id in named]
     condition = f"tags.`{records.KIND}` = 'sweep' and tags.`{records.SWEEP}` = '{entry.name}'"
     runs += find_runs(store.client, store.experiment_id, condition)
-    condition = f"tags.`{records.KIND}` = 'ledger' and tags.`{records.SWEEP}` = '{entry.name}'"
-    runs += find_runs(store.client, store.ledger_id, condition)
+    runs += find_ledgers(store.client, store.ledger_id, entry.name)
     for run in runs:
         text = records.read_long_tag(run.data.tags, records.DECLARATION) if run else None
         if text is not None and digest(text) == entry.digest:
@@ -238,7 +237,8 @@ def _sound(entry: Entry, declaration: Declaration, params: Mapping[str, str]) ->
 
 def _chain(entry: Entry, declaration: Declaration, params: Mapping[str, str]) -> Iterator[Finding]:
     """Where the chain of claims and seals breaks."""
-    missing = gap(params, len(sealed_prefix(entry, declaration, params)))
+    valid = sealed_prefix(entry, declaration, params)
+    missing = gap(params, len(valid))
     if missing is not None and missing.key.startswith("epoch/"):
         repairs = _inferred_claim(entry, declaration, params, missing)
         yield Finding(
@@ -255,7 +255,6 @@ def _chain(entry: Entry, declaration: Declaration, params: Mapping[str, str]) ->
     if mistaken is not None:
         yield mistaken
         return
-    valid = sealed_prefix(entry, declaration, params)
     broken = len(valid)
     key = seal_key(broken, entitled(claims(params), broken))
     previous = valid[-1].hash if valid else entry.digest

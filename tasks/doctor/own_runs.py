@@ -10,7 +10,7 @@ from lepton_core.declaration import to_loss
 from lepton_tasks import records
 from lepton_tasks.attempts import find_parents
 from lepton_tasks.doctor import by_hand
-from lepton_tasks.doctor.findings import Finding, Repair
+from lepton_tasks.doctor.findings import Finding, Repair, deleted_run
 from lepton_tasks.doctor.ledger_check import BACKUP, mistaken_claim
 from lepton_tasks.lease import is_driven
 from lepton_tasks.lookup import is_deleted, run_or_none
@@ -37,14 +37,7 @@ def ledger_findings(record: SweepRecord) -> Iterator[Finding]:
     """What is wrong with the ledger run beside its claims and seals, which are read already."""
     ledger = record.entry.ledger
     if record.deleted:
-        yield Finding(
-            what="the ledger run",
-            found="deleted",
-            recorded=ledger,
-            run_id=ledger,
-            meaning="blocked",
-            repairs=[Repair(action="restore run", target=ledger)],
-        )
+        yield deleted_run("the ledger run", ledger, "blocked")
     expected = {records.KIND: "ledger", records.SWEEP: record.entry.name}
     if IMPORTED in record.params:
         expected[ORIGIN] = record.params[IMPORTED]
@@ -122,14 +115,7 @@ def parent_findings(record: SweepRecord) -> Iterator[Finding]:
         )
         return
     if is_deleted(run):
-        yield Finding(
-            what="the parent run",
-            found="deleted",
-            recorded=parent,
-            run_id=parent,
-            meaning="blocked",
-            repairs=[Repair(action="restore run", target=parent)],
-        )
+        yield deleted_run("the parent run", parent, "blocked")
     yield from _experiment(record, run)
     expected = {
         records.KIND: "sweep",

@@ -8,7 +8,7 @@ from typing import Any
 from lepton_core.canonical import canonical_json, shown
 from lepton_core.errors import RecordError
 from lepton_tasks import records, register
-from lepton_tasks.doctor.findings import Finding, Repair
+from lepton_tasks.doctor.findings import Finding, Repair, deleted_run
 from lepton_tasks.lookup import is_deleted, run_or_none
 from lepton_tasks.register import EXPERIMENT, REGISTER
 from lepton_tasks.seals import seal_key
@@ -39,15 +39,8 @@ def register_findings(store: Store) -> Iterator[Finding]:
     if run is None:
         yield _lost_pointer(store, pointer.experiment_id, named)
     elif is_deleted(run):
-        yield Finding(
-            what="the register run",
-            found="deleted",
-            recorded=named,
-            run_id=named,
-            meaning="harmless",
-            remedy="until it is restored no other sweep can be declared",
-            repairs=[Repair(action="restore run", target=named)],
-        )
+        remedy = "until it is restored no other sweep can be declared"
+        yield deleted_run("the register run", named, "harmless", remedy=remedy)
 
 
 def _lost_name(store: Store) -> Iterator[Finding]:

@@ -97,20 +97,14 @@ def _finding(
 def _tags(
     tags: Mapping[str, str], sealed: SealedTrial, declaration: Declaration
 ) -> Iterator[Finding]:
-    proposal = sealed.trial.proposal
-    expected = {
-        records.KIND: "trial",
-        records.SWEEP: declaration.name,
-        records.GENERATION: str(proposal.generation),
-        records.SLOT: str(proposal.slot),
-        records.ATTEMPT: str(sealed.trial.attempt),
-        records.PROPOSER: proposal.proposer,
-        records.NUMBER: str(proposal.number),
-        records.SEED: str(proposal.seed),
-        records.BASE: sealed.base,
-        records.EPOCH: str(_epoch(tags, sealed)),
-        **({records.PARENT_RUN: sealed.parent} if sealed.parent else {}),
-    }
+    expected = records.trial_tags(
+        sealed.trial.proposal,
+        sealed.trial.attempt,
+        sweep=declaration.name,
+        parent=sealed.parent,
+        epoch=_epoch(tags, sealed),
+        base=sealed.base,
+    )
     for key, text in expected.items():
         if tags.get(key) != text:
             repair = Repair(action="set tag", target=sealed.run_id, key=key, value=text)

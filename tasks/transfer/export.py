@@ -32,7 +32,6 @@ from lepton_tasks import records
 from lepton_tasks.attempts import find_runs, trial_condition
 from lepton_tasks.lookup import is_deleted
 from lepton_tasks.records import Claim, claims, settings_key
-from lepton_tasks.seals import seal_key
 from lepton_tasks.store import reachable
 from lepton_tasks.sweep_record import SweepRecord
 from lepton_tasks.transfer.export_check import ExportCheck
@@ -129,7 +128,6 @@ def _lines(
     drivers = _drivers(record.params)
     by_generation = groupby(places, key=lambda place: place.generation)
     waiting = next(by_generation, None)
-    previous = record.entry.digest
     for seal in record.seals:
         generation = seal.event.generation
         while drivers and drivers[0].from_generation <= generation:
@@ -140,21 +138,14 @@ def _lines(
         yield Sealed(
             generation=generation,
             epoch=seal.epoch,
-            previous=previous,
+            previous=record.seals.head(generation),
             hash=seal.hash,
-            text=_seal_text(record.params, generation, seal.epoch),
+            text=record.seals.text(generation),
         )
-        previous = seal.hash
     yield from drivers
     while waiting is not None:
         yield from (_read_back(laid_down, place) for place in waiting[1])
         waiting = next(by_generation, None)
-
-
-def _seal_text(params: Mapping[str, str], generation: int, epoch: int) -> str:
-    key = seal_key(generation, epoch)
-    count = json.loads(params[key])["count"]
-    return "".join(params[f"{key}/{part:04d}"] for part in range(count))
 
 
 def _drivers(params: Mapping[str, str]) -> list[Driver]:

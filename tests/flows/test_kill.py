@@ -93,24 +93,25 @@ def test_killed_while_it_makes_the_store(sweep_folder, undisturbed, drivers):
     assert_as_if_nothing_had_happened(sweep_folder, undisturbed, best)
 
 
-def test_killed_while_it_seals(sweep_folder, undisturbed, drivers):
-    """Before each part of each seal's header, and before what follows it."""
-    changes = {"budget": {"trials": 8}}
-    sweep_folder.write(**changes)
+def killed_in_turn(sweep_folder, drivers, where, *, points, **options):
+    """The best, once nothing kills any more: each driver before that dies at the next point."""
     kills = 0
     for _ in range(12):
-        driver = drivers.start(
-            sweep_folder.path,
-            sweep_folder.mark,
-            in_process=True,
-            at_seal=[kills % 3 + 1, "SIGKILL"],
-        )
+        options[where] = [kills % points + 1, "SIGKILL"]
+        driver = drivers.start(sweep_folder.path, sweep_folder.mark, in_process=True, **options)
         if driver.wait() == 0:
             break
         assert driver.code == -signal.SIGKILL, driver.said()
         kills += 1
-    assert kills >= 3
-    best = driver.ending()["best"]
+    assert kills >= points
+    return driver.ending()["best"]
+
+
+def test_killed_while_it_seals(sweep_folder, undisturbed, drivers):
+    """Before each part of each seal's header, and before what follows it."""
+    changes = {"budget": {"trials": 8}}
+    sweep_folder.write(**changes)
+    best = killed_in_turn(sweep_folder, drivers, "at_seal", points=3)
     assert_as_if_nothing_had_happened(sweep_folder, undisturbed, best, **changes)
 
 
@@ -118,21 +119,7 @@ def test_killed_while_it_keeps_a_snapshot(sweep_folder, undisturbed, drivers):
     """Before each of its parts, its header, and what follows it; the next goes on from the last."""
     changes = {"budget": {"trials": 24}}
     sweep_folder.write(**changes)
-    kills = 0
-    for _ in range(12):
-        driver = drivers.start(
-            sweep_folder.path,
-            sweep_folder.mark,
-            in_process=True,
-            snapshot_every=1,
-            at_snapshot=[kills % 4 + 1, "SIGKILL"],
-        )
-        if driver.wait() == 0:
-            break
-        assert driver.code == -signal.SIGKILL, driver.said()
-        kills += 1
-    assert kills >= 4
-    best = driver.ending()["best"]
+    best = killed_in_turn(sweep_folder, drivers, "at_snapshot", points=4, snapshot_every=1)
     assert_as_if_nothing_had_happened(sweep_folder, undisturbed, best, **changes)
     (ledger,) = [r for r in all_runs(sweep_folder.path) if "parent" in r.params]
     headers = [k for k in ledger.params if k.startswith("snapshot/") and k.count("/") == 2]

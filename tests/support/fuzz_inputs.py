@@ -281,17 +281,9 @@ def _run(trial: TrialRecord) -> Run:
     """A trial as an export tells it."""
     proposal = trial.proposal
     tags = {
-        records.PARENT_RUN: RUN,
-        records.KIND: "trial",
-        records.SWEEP: DECLARATION.name,
-        records.GENERATION: str(proposal.generation),
-        records.SLOT: str(proposal.slot),
-        records.ATTEMPT: str(trial.attempt),
-        records.PROPOSER: proposal.proposer,
-        records.NUMBER: str(proposal.number),
-        records.SEED: str(proposal.seed),
-        records.EPOCH: "1",
-        records.BASE: START,
+        **records.trial_tags(
+            proposal, trial.attempt, sweep=DECLARATION.name, parent=RUN, epoch=1, base=START
+        ),
         records.RESULT: records.outcome_text(trial, 1),
         **records.proposal_tags(proposal),
     }

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from sealing import claim
 
 from lepton_core.errors import RecordError
 from lepton_tasks.gaps import check_whole, gap
-from lepton_tasks.host import this_process
-from lepton_tasks.records import Claim, epoch_key
 from lepton_tasks.seals import seal_key
 
 
@@ -15,15 +14,7 @@ def ledger(claims, sealed):
     """A ledger run: claims as epoch to first generation, seals as (generation, epoch)."""
     params = {seal_key(*one): "{}" for one in sealed}
     for epoch, from_generation in claims.items():
-        params[epoch_key(epoch)] = Claim(
-            epoch=epoch,
-            owner="x",
-            process=this_process(),
-            ttl_s=30.0,
-            from_generation=from_generation,
-            claimed_at="",
-            environment={},
-        ).text()
+        params |= claim(epoch, from_generation)
     return params
 
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from sealing import MIXED, claim
 
 from lepton_core.canonical import digest
 from lepton_core.declaration import Declaration, Portfolio
@@ -13,22 +14,13 @@ from lepton_core.errors import RecordError
 from lepton_core.events import Failure, GenerationSealed, SweepDeclared, TrialRecord
 from lepton_core.fold import evolve, replay
 from lepton_core.plan import plan
-from lepton_core.space import Choice, Float, Int, Space
-from lepton_tasks.host import this_process
-from lepton_tasks.records import Claim, epoch_key
+from lepton_core.space import Float, Space
 from lepton_tasks.seals import Seals, seal_key, seal_texts
 
 START = digest("the declaration")
 DECLARATION = Declaration(
     name="demo",
-    space=Space(
-        {
-            "z": Float(1e-8, 0.1, log=True),
-            "a": Int(1, 9),
-            "c": Choice([True, None, 1.5, "gbtree"]),
-            "d": Float(0, 1, when={"a": [3, 4, 5]}),
-        }
-    ),
+    space=MIXED,
     portfolio=Portfolio(proposers=("random",)),
     generation=4,
 )
@@ -47,19 +39,6 @@ def events(generations, reason="why"):
         event = GenerationSealed(generation=generation, trials=trials, driven_s=generation + 0.1)
         state = evolve(state, event)
         yield event
-
-
-def claim(epoch, from_generation):
-    text = Claim(
-        epoch=epoch,
-        owner=f"owner {epoch}",
-        process=this_process(),
-        ttl_s=30.0,
-        from_generation=from_generation,
-        claimed_at="",
-        environment={},
-    ).text()
-    return {epoch_key(epoch): text}
 
 
 def sealed(event, epoch, previous):

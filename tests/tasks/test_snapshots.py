@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from sealing import MIXED, claim
 
 from lepton_core.canonical import canonical_json, digest
 from lepton_core.declaration import Declaration, Portfolio
@@ -15,37 +16,18 @@ from lepton_core.fold import evolve, replay
 from lepton_core.plan import plan
 from lepton_core.proposers import PROPOSERS
 from lepton_core.snapshot import encode
-from lepton_core.space import Choice, Float, Int, Space
 from lepton_tasks import snapshots
-from lepton_tasks.host import this_process
-from lepton_tasks.records import Claim, epoch_key
 from lepton_tasks.seals import Seals, seal_key, seal_texts
 from lepton_tasks.snapshots import Keeper, differing, fold, snapshot_key, snapshot_texts
 
 START = digest("the declaration")
 DECLARED = Declaration(
     name="demo",
-    space=Space(
-        {
-            "z": Float(1e-8, 0.1, log=True),
-            "a": Int(1, 9),
-            "c": Choice([True, None, 1.5, "gbtree"]),
-            "d": Float(0, 1, when={"a": [3, 4, 5]}),
-        }
-    ),
+    space=MIXED,
     portfolio=Portfolio(proposers=tuple(PROPOSERS)),
     generation=5,
 )
 GENERATIONS = 12
-CLAIM = Claim(
-    epoch=1,
-    owner="owner",
-    process=this_process(),
-    ttl_s=30.0,
-    from_generation=0,
-    claimed_at="",
-    environment={},
-).text()
 
 
 def registers(key, parts, header):
@@ -55,7 +37,7 @@ def registers(key, parts, header):
 @pytest.fixture(scope="module")
 def history():
     """The params of a ledger run, and the state and the chain's head after each generation."""
-    params, head = {epoch_key(1): CLAIM}, START
+    params, head = claim(1, 0), START
     state = replay([SweepDeclared(declaration=DECLARED)])
     states = [(state, head)]
     for generation in range(GENERATIONS):
@@ -232,12 +214,12 @@ def test_a_snapshot_that_differs_from_the_replay_is_named_and_no_other(history):
 def test_snapshots_are_kept_seldom_enough_to_be_a_small_part(history, monkeypatch):
     params, states = history
     monkeypatch.setattr(snapshots, "EVERY", 2)
-    keeper, seals = Keeper({}, read({epoch_key(1): CLAIM})), read(params)
+    keeper, seals = Keeper({}, read(claim(1, 0))), read(params)
     kept, sizes, sealed = [], [], 0
     for generation in range(GENERATIONS):
         state, head = states[generation + 1]
-        texts = keeper.sealed(state, head, seals.characters(generation))
-        sealed += seals.characters(generation)
+        texts = keeper.sealed(state, head, len(seals.text(generation)))
+        sealed += len(seals.text(generation))
         if texts:
             if sizes:
                 assert sealed >= snapshots.SHARE * sizes[-1]
