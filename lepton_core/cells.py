@@ -27,10 +27,10 @@ def cell(domain: Float | Int, u: float, aside: int = 0) -> Cell | None:
     if not 0 <= k + aside < domain.cells:
         aside = -aside
     k = min(domain.cells - 1, max(0, k + aside))
-    return _edge(domain, k), _edge(domain, k + 1)
+    return edge(domain, k), edge(domain, k + 1)
 
 
-def _edge(domain: Float | Int, k: int) -> float:
+def edge(domain: Float | Int, k: int) -> float:
     """Where the cell of the k-th value begins."""
     if k <= 0 or k >= domain.cells:
         return 0.0 if k <= 0 else 1.0

@@ -1,14 +1,15 @@
 """The portfolio: who proposes in which slot of a generation, and what each has learned.
 
-The sweep's start points come first, then a generation of scrambled Sobol points; from then on the
-members share the slots by what each has earned lately (see `lepton_core.credit`). Every candidate
-says who proposed it and from what.
+The sweep's start points come first, then some scrambled Sobol points. From then on, in a sweep with
+a judge, the members fill pools of candidates and the judge chooses among them (see
+`lepton_core.judge`); in one without, they share the slots by what each has earned lately (see
+`lepton_core.credit`). Every candidate says who proposed it and from what.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lepton_core import credit
@@ -17,33 +18,45 @@ from lepton_core.credit import Credit, CreditState
 from lepton_core.declaration import Declaration
 from lepton_core.errors import RecordError
 from lepton_core.events import TrialRecord
+from lepton_core.judge import state as judging
+from lepton_core.judge.state import JudgeState
 from lepton_core.proposers import PROPOSERS
 from lepton_core.proposers.base import Ask, Candidate, Proposer, Seen, Told
 from lepton_core.proposers.origins import check_origin
+from lepton_core.proposers.random import Random
 from lepton_core.proposers.settings import Setting, settings_of
+from lepton_core.proposers.sobol import Sobol
 from lepton_core.values import is_number
 
 START = "start"  # who "proposed" the user's own starting points
 OPENER = "sobol"  # who proposes before there is anything to learn from
 OPENING_GENERATIONS = 1
+OPENING_TRIALS = 8  # in a sweep with a judge, however small its generations are
+LEAST_USABLE = 2  # trials, for a judge to learn from
 CREDIT = "credit"  # the name of the sharing's own settings
+JUDGE = "judge"  # whose the slots are that the judge fills
 
 
 @dataclass(frozen=True, slots=True)
 class PortfolioState:
-    """What each member has learned, by name, and what it has earned."""
+    """What each member has learned, by name, what it has earned, and what the judge remembers."""
 
     members: Mapping[str, Any] = field(default_factory=dict)
     credit: CreditState = field(default_factory=CreditState)
+    judge: JudgeState = field(default_factory=JudgeState)
 
 
 def team(declaration: Declaration) -> dict[str, Proposer[Any]]:
-    """The proposers with the sweep's settings: the opener, then the members.
+    """The proposers that learn, with the sweep's settings: the opener, then the members.
+
+    Under a judge the members draw from what the judge remembers, and learn nothing themselves.
 
     Raises:
         RecordError: The sweep has a proposer, or a setting, that this version does not know.
     """
-    found = {}
+    found: dict[str, Proposer[Any]] = {}
+    if declaration.portfolio.judge:
+        return {OPENER: Sobol(centre=True)}
     for name in dict.fromkeys((OPENER, *declaration.portfolio.proposers)):
         if name not in PROPOSERS:
             raise RecordError(
@@ -94,12 +107,16 @@ def update(
     Raises:
         RecordError: A trial's origin is not one that its proposer writes.
     """
-    for trial in trials:
-        check_origin(trial.proposal, declaration.space)
     told = Told(declaration.space, tuple(trials), declaration.direction)
     proposers = team(declaration)
+    for trial in trials:
+        if trial.proposal.proposer in proposers:
+            check_origin(trial.proposal, declaration.space)
+    members = {name: proposers[name].update(one, told) for name, one in state.members.items()}
+    if declaration.portfolio.judge:
+        return PortfolioState(members, judge=judging.update(state.judge, told))
     return PortfolioState(
-        {name: proposers[name].update(member, told) for name, member in state.members.items()},
+        members,
         credit.update(
             _configured(Credit, CREDIT, declaration),
             state.credit,
@@ -134,11 +151,26 @@ def allot(
     slots: int,
 ) -> list[str]:
     """Who proposes in each slot."""
+    if declaration.portfolio.judge:
+        return _judged_slots(state, declaration, generation, first_number, slots)
     if _is_opening(declaration, generation=generation, first_number=first_number):
         starts = min(slots, max(0, len(declaration.start_from) - first_number))
         return [START] * starts + [OPENER] * (slots - starts)
     config = _configured(Credit, CREDIT, declaration)
     return credit.allot(config, state.credit, declaration.portfolio.proposers, slots)
+
+
+def _judged_slots(
+    state: PortfolioState, declaration: Declaration, generation: int, first_number: int, slots: int
+) -> list[str]:
+    """Which slots of a sweep with a judge are the starting points', the opener's, the judge's."""
+    usable = len(state.judge.archive.usable)
+    opening = OPENING_TRIALS if generation and usable >= LEAST_USABLE else first_number + slots
+    starts = len(declaration.start_from)
+    return [
+        START if number < starts else OPENER if number < opening else JUDGE
+        for number in range(first_number, first_number + slots)
+    ]
 
 
 def suggest(
@@ -179,4 +211,32 @@ def suggest(
             )
             candidates = proposer.suggest(state.members[name], ask)
             chosen.update(zip(mine, candidates, strict=True))
+    left = tuple(slot for slot in range(slots) if slot not in chosen)
+    if left:
+        ask = Ask(
+            space=declaration.space,
+            seed=declaration.seed,
+            generation=generation,
+            slots=left,
+            seen=seen.and_also(declaration.space.key(c.params) for c in chosen.values()),
+        )
+        chosen.update(zip(left, _judged(state, declaration, ask, first_number), strict=True))
     return tuple(chosen[slot] for slot in range(slots))
+
+
+def _judged(
+    state: PortfolioState, declaration: Declaration, ask: Ask, first_number: int
+) -> tuple[Candidate, ...]:
+    """The judge's choice, and uniform points where it has none left."""
+    from lepton_core.judge.choose import choose  # noqa: PLC0415  (SciPy, which replay can do without)
+
+    found = choose(state.judge, declaration.portfolio.proposers, ask, first_number)
+    if len(found) == len(ask.slots):
+        return found
+    rest = replace(
+        ask,
+        slots=ask.slots[len(found) :],
+        seen=ask.seen.and_also(ask.space.key(one.params) for one in found),
+    )
+    uniform = Random()
+    return (*found, *uniform.suggest(uniform.init(ask.space), rest))

@@ -58,7 +58,7 @@ class Space:
         object.__setattr__(self, "params", checked)
         if not self.free:
             raise SpaceError("every param of the space is fixed; there is nothing to search")
-        _ = self._by_dependency  # finds circles
+        _ = self.by_dependency  # finds circles
 
     def __eq__(self, other: object) -> bool:
         """Equal spaces have equal params in the same order: the order names the dimensions."""
@@ -129,7 +129,7 @@ class Space:
         return sum(ends) / 2 if ends else (i + 0.5) / k
 
     @cached_property
-    def _by_dependency(self) -> tuple[str, ...]:
+    def by_dependency(self) -> tuple[str, ...]:
         """All names, parents before the params whose condition asks for them."""
         parents = {name: [parent for parent, _ in d.when] for name, d in self.params.items()}
         try:
@@ -166,7 +166,7 @@ class Space:
             )
         at = dict(zip(self.free, point, strict=True))
         found: dict[str, Value] = {}
-        for name in self._by_dependency:
+        for name in self.by_dependency:
             if self.is_active(name, found):
                 found[name] = self.params[name].decode(min(1.0, max(0.0, float(at.get(name, 0.0)))))
         return {name: found[name] for name in self.params if name in found}
@@ -200,7 +200,7 @@ class Space:
                     key_text(name), f"is not a param of this space; there are: {listing(self)}"
                 )
         found: dict[str, Value] = {}
-        for name in self._by_dependency:
+        for name in self.by_dependency:
             domain = self.params[name]
             if not self.is_active(name, found):
                 if name in params:

@@ -31,8 +31,14 @@ class SobolState:
 
 @dataclass(frozen=True, slots=True)
 class Sobol:
-    """The sequence scrambled by the sweep's seed, continued over the whole sweep."""
+    """The sequence scrambled by the sweep's seed, continued over the whole sweep.
 
+    Args:
+        centre: Whether the numbers of its first point are moved to the middle of their ranges,
+            which people choose for a reason.
+    """
+
+    centre: bool = False
     name: str = "sobol"
 
     def init(self, space: Space) -> SobolState:
@@ -48,7 +54,7 @@ class Sobol:
         if state.next_index:
             engine.fast_forward(state.next_index)
 
-        sequence = _Sequence(ask.space, engine, state.next_index - 1)
+        sequence = _Sequence(ask.space, engine, state.next_index - 1, centre=self.centre)
         return draw_each(ask, self.name, lambda *_: sequence)
 
     def update(self, state: SobolState, told: Told) -> SobolState:
@@ -60,12 +66,15 @@ class Sobol:
 class _Sequence:
     """Goes through the sequence, whatever the slot."""
 
-    def __init__(self, space: Space, engine: Any, index: int) -> None:
-        self.space, self.engine, self.index = space, engine, index
+    def __init__(self, space: Space, engine: Any, index: int, *, centre: bool) -> None:
+        self.space, self.engine, self.index, self.centre = space, engine, index, centre
 
     def __call__(self) -> Params:
         self.index += 1
-        return self.space.decode(self.engine.random(1)[0])
+        point = self.engine.random(1)[0]
+        if self.centre and not self.index:
+            point[list(self.space.numbers)] = 0.5
+        return self.space.decode(point)
 
     def origin(self, elsewhere: Array | None) -> dict[str, Any]:
         """How far the sequence was used."""

@@ -1,0 +1,1 @@
+"""The judge: models learned from the history, which choose among what the proposers propose."""

@@ -1,0 +1,53 @@
+"""How likely a candidate is to give a usable result, learned from the failures so far.
+
+A Gaussian process is fitted to 1 for a usable trial and -1 for a failed one; its mean, brought
+back to [0, 1], is the probability that expected improvement is weighed by (Gelbart, Snoek and
+Adams, "Bayesian optimization with unknown constraints", UAI 2014). Where trials fail without a
+pattern, the fit finds noise, and all candidates are alike.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from lepton_core.judge.fit import fit
+from lepton_core.judge.kernel import JITTER
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+LEAST = 0.02  # probability
+USABLE = 150  # trials that are learned from, evenly spaced
+
+
+class Feasibility:
+    """A model of which configurations fail.
+
+    Args:
+        usable: ``(n, f)`` features of usable trials, in the order of proposal.
+        failed: ``(m, f)`` features of failed ones.
+        groups: ``(f,)``, the param that each feature belongs to.
+    """
+
+    def __init__(self, usable: Array, failed: Array, groups: NDArray[np.intp]) -> None:
+        places = np.linspace(0, len(usable) - 1, min(len(usable), USABLE)).round().astype(int)
+        features = np.concatenate([usable[places], failed])
+        labels = np.concatenate([np.ones(len(places)), -np.ones(len(failed))])
+        self._usual = float(labels.mean())
+        self._kernel = fit(features, groups, labels - self._usual)
+        self._known = self._kernel.scaled(features)
+        covariance = self._kernel.between(self._known, self._known)
+        covariance[np.diag_indices(len(labels))] += self._kernel.noise + JITTER
+        self._weights = cho_solve(cho_factor(covariance, lower=True), labels - self._usual)
+
+    def log_probability(self, features: Array) -> Array:
+        """``(m,)`` logarithms for ``(m, f)`` features."""
+        across = self._kernel.between(self._kernel.scaled(features), self._known)
+        found = (across @ self._weights + self._usual + 1) / 2
+        logs: Array = np.log(np.clip(found, LEAST, 1.0))
+        return logs
