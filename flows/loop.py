@@ -12,7 +12,7 @@ from typing import Protocol
 
 from lepton_core.declaration import Budget
 from lepton_core.errors import NothingUsableError, RecordError
-from lepton_core.events import GenerationSealed, Proposal, TrialRecord
+from lepton_core.events import GenerationSealed, Proposal, TrialRecord, shared_failure
 from lepton_core.fold import SweepState, evolve
 from lepton_core.plan import plan, slots_left, untried
 from lepton_flows.observer import Observer
@@ -140,14 +140,12 @@ def _proposals(
 
 
 def _stop_if_hopeless(state: SweepState, event: GenerationSealed) -> None:
-    failures = [trial.failure for trial in event.trials]
-    reasons = {(failure.kind, failure.reason) if failure else None for failure in failures}
-    failure = failures[0]
+    failure = shared_failure(event.trials)
     if untried(state) == 0:  # then there is no next run, which this would promise
         return
-    if state.best is None and len(reasons) == 1 and failure is not None:
+    if state.best is None and failure is not None:
         raise NothingUsableError(
-            f"all {len(failures)} trials of generation {event.generation} "
+            f"all {len(event.trials)} trials of generation {event.generation} "
             f"failed for the same reason ({failure.kind}): {failure.reason}\n"
             "Mend the objective, then run the same command again; these trials stay on record.",
             kind=failure.kind,
