@@ -14,7 +14,7 @@ from lepton_core.declaration import Declaration, Settings
 from lepton_core.errors import LeaseLostError, NothingUsableError
 from lepton_core.events import SettingsAmended
 from lepton_core.fold import SweepState, evolve
-from lepton_core.plan import slots_left
+from lepton_core.plan import slots_left, untried
 from lepton_core.sweep_file import parse_workers
 from lepton_flows.observer import Driving, Observer
 from lepton_tasks import register
@@ -37,7 +37,8 @@ class Ending:
     """How a driver left a sweep.
 
     Attributes:
-        how: "finished" (the target is met), "nothing to do" (it was met before) or "interrupted".
+        how: "finished" (the target is met, or nothing is left to be tried), "nothing to do" (that
+            was so before) or "interrupted".
         signal: The signal that interrupted it, if one did.
         reason: Why it was interrupted.
     """
@@ -65,6 +66,7 @@ class Ending:
                 "trials": self.settings.budget.trials,
                 "hours": self.settings.budget.hours,
             },
+            "exhausted": untried(self.state) == 0,
             "best": None
             if best is None
             else {
@@ -297,7 +299,7 @@ def _drive(
             ledger.kill_strays(but_generation=state.generations_done)
             state = loop(Drive(ledger, state, settings, pool, stop))
             lease.check(certain=True)
-            if slots_left(state, settings.budget) == 0:
+            if slots_left(state, settings.budget) == 0 and not _is_left_open(ledger, state, stop):
                 _require_usable(state)
                 status, how = FINISHED, DONE
         except NothingUsableError:
@@ -327,6 +329,17 @@ def _drive(
     )
 
 
+def _is_left_open(ledger: MlflowLedger, state: SweepState, stop: StopSignal) -> bool:
+    """Whether a generation was begun that the target asks for no more, and is not finished yet.
+
+    It was planned when the budget was higher, or by a release that repeated configurations.
+    """
+    if not stop.draining:
+        return False
+    slots = ledger.open_slots(state.generations_done).values()
+    return any(slot.proposal is not None for slot in slots)
+
+
 def _leave(ledger: MlflowLedger, lease: Lease, status: str) -> None:
     """End what is ours. A driver that lost its lease has nothing to end."""
     try:
@@ -340,8 +353,11 @@ def _leave(ledger: MlflowLedger, lease: Lease, status: str) -> None:
 def _require_usable(state: SweepState) -> None:
     if state.best is None:
         last = f"; the last: {state.last_failure.reason}" if state.last_failure else ""
+        if untried(state) == 0:
+            advice = "The space has no other configurations: mend the objective, then declare a new"
+        else:
+            advice = "Mend the objective and raise the budget, or declare a new"
         raise NothingUsableError(
-            f"none of the {state.trials_done} trials gave a usable result{last}\n"
-            "Mend the objective and raise the budget, or declare a new sweep.",
+            f"none of the {state.trials_done} trials gave a usable result{last}\n{advice} sweep.",
             trials=state.trials_done,
         )

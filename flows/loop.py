@@ -1,4 +1,4 @@
-"""The generation loop: plan, evaluate, seal, until the budget is met or somebody asks to stop.
+"""The generation loop: plan, evaluate, seal, until the target is met or somebody asks to stop.
 
 It serves everyone: the Prefect flow gives it a mapper that submits tasks, the library face one that
 calls, tests their own. All it knows of the world are its ports.
@@ -12,9 +12,9 @@ from typing import Protocol
 
 from lepton_core.declaration import Budget
 from lepton_core.errors import NothingUsableError, RecordError
-from lepton_core.events import GenerationSealed, Proposal, TrialRecord
+from lepton_core.events import GenerationSealed, Proposal, TrialRecord, shared_failure
 from lepton_core.fold import SweepState, evolve
-from lepton_core.plan import plan, slots_left
+from lepton_core.plan import plan, slots_left, untried
 from lepton_flows.observer import Observer
 from lepton_tasks.attempts import OpenSlot
 from lepton_tasks.trial import Evaluator, StopSignal, TrialLedger, run_slot
@@ -59,7 +59,9 @@ def drive(
     observer: Observer,
     generations: int | None = None,
 ) -> SweepState:
-    """Drive a sweep until its budget is met, it is asked to stop, or `generations` are sealed.
+    """Drive a sweep until it is asked to stop, `generations` are sealed, or nothing is left to do.
+
+    Nothing is left when the budget is met, or every configuration of the space was tried.
 
     Args:
         ledger: The sweep's record, held by this driver.
@@ -138,12 +140,12 @@ def _proposals(
 
 
 def _stop_if_hopeless(state: SweepState, event: GenerationSealed) -> None:
-    failures = [trial.failure for trial in event.trials]
-    reasons = {(failure.kind, failure.reason) if failure else None for failure in failures}
-    failure = failures[0]
-    if state.best is None and len(reasons) == 1 and failure is not None:
+    failure = shared_failure(event.trials)
+    if untried(state) == 0:  # then there is no next run, which this would promise
+        return
+    if state.best is None and failure is not None:
         raise NothingUsableError(
-            f"all {len(failures)} trials of generation {event.generation} "
+            f"all {len(event.trials)} trials of generation {event.generation} "
             f"failed for the same reason ({failure.kind}): {failure.reason}\n"
             "Mend the objective, then run the same command again; these trials stay on record.",
             kind=failure.kind,

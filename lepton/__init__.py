@@ -1,13 +1,16 @@
 """Lepton: an event-sourced tuning pipeline with experiment tracking.
 
-``sweep`` and ``resume`` are Prefect flows; they are imported when first used, so that
-``import lepton`` loads neither Prefect nor MLflow.
+``Optimizer`` searches in memory. ``sweep`` and ``resume`` are Prefect flows; they are imported when
+first used, so that ``import lepton`` loads neither Prefect nor MLflow.
 
 Example:
     >>> import lepton
-    >>> space = lepton.Space({"x": lepton.Float(0.0, 1.0)})
-    >>> space.decode([0.25])
-    {'x': 0.25}
+    >>> optimizer = lepton.Optimizer({"x": lepton.Float(-1.0, 1.0)}, trials=40)
+    >>> while trials := optimizer.ask():
+    ...     for trial in trials:
+    ...         optimizer.tell(trial, (trial["x"] - 0.5) ** 2)
+    >>> round(optimizer.best_params["x"], 1)
+    0.5
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from lepton_core.trial import Trial
 from lepton_core.version import __version__
 
 if TYPE_CHECKING:
+    from lepton.optimizer import Optimizer
     from lepton_flows.sweep import resume, sweep
 
 __all__ = [
@@ -27,6 +31,7 @@ __all__ = [
     "Float",
     "Int",
     "LeptonError",
+    "Optimizer",
     "Space",
     "Trial",
     "__version__",
@@ -36,6 +41,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "Optimizer":
+        from lepton.optimizer import Optimizer  # noqa: PLC0415  (what only describes a space is done)
+
+        return Optimizer
     if name in ("resume", "sweep"):
         from lepton_flows import sweep as flows  # noqa: PLC0415  (Prefect takes a second)
 

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from lepton.cli.output import number_text, shares_text
 from lepton_core.declaration import to_loss
+from lepton_core.plan import trials_at_end
 from lepton_core.portfolio import shares
 from lepton_flows.observer import Driving, Observer
 from lepton_tasks.duration import duration_text
@@ -41,6 +42,7 @@ class LiveObserver(Observer):
         self._started = time.monotonic()
         self._bar: Progress | None = None
         self._leader: str | None = None
+        self._target: int | None = None
 
     def say(self, message: str) -> None:
         """Print a line, above the bar."""
@@ -54,6 +56,7 @@ class LiveObserver(Observer):
         """Say what was found, and start the view."""
         self._driving, self._started = driving, time.monotonic()
         state = driving.state
+        self._target = trials_at_end(state, driving.settings.budget)
         self._best, self._before = state.best, state.trials_done
         self._finished = set(range(state.trials_done))
         self._failed = state.failed
@@ -92,11 +95,15 @@ class LiveObserver(Observer):
 
     def sealed(self, state: SweepState) -> None:
         """A line a generation, where there is no bar; and one when another proposer leads."""
+        if self._driving is not None:
+            self._target = trials_at_end(state, self._driving.settings.budget)
         if self.quiet:
             return
         if self._bar is None:
             generation = state.generations_done - 1
             self.console.print(f"generation {generation:3d}  {self._text()}")
+        else:
+            self._bar.update(self._bar.task_ids[0], total=self._target, text=self._text())
         found = shares(state.portfolio, state.declaration)
         leader = max(found, key=lambda name: found[name])
         if leader != self._leader and len(set(found.values())) > 1:
@@ -113,10 +120,6 @@ class LiveObserver(Observer):
     def concluded(self, summary: dict[str, Any]) -> None:
         """Keep the summary for the command."""
         self.summary = summary
-
-    @property
-    def _target(self) -> int | None:
-        return self._driving.settings.budget.trials if self._driving else None
 
     def _is_better(self, record: TrialRecord) -> bool:
         if record.value is None or self._driving is None:

@@ -8,12 +8,12 @@ steps from seal to seal, which is why finishing order cannot matter.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lepton_core.canonical import Params
-from lepton_core.declaration import Declaration, Settings
+from lepton_core.declaration import Declaration, Direction, Settings, to_loss
 
 FailureKind = Literal[
     "exception", "nan", "inf", "none", "type", "timeout", "memory", "crashed", "told"
@@ -102,6 +102,21 @@ class GenerationSealed:
 
 
 Event = SweepDeclared | SettingsAmended | GenerationSealed
+
+
+def best_of(trials: Iterable[TrialRecord | None], direction: Direction) -> TrialRecord | None:
+    """The usable trial of the lowest loss; of equals, the one proposed first."""
+    return min(
+        (t for t in trials if t is not None and t.value is not None),
+        key=lambda t: (to_loss(t.value or 0.0, direction), t.proposal.number),
+        default=None,
+    )
+
+
+def shared_failure(trials: Sequence[TrialRecord]) -> Failure | None:
+    """The failure, if all these trials have one and the same: most likely it is the objective's."""
+    failures = {trial.failure for trial in trials}
+    return failures.pop() if len(failures) == 1 else None
 
 
 def sealed_trials(events: Iterable[Event]) -> Iterator[TrialRecord]:

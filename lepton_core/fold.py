@@ -13,7 +13,7 @@ from functools import reduce
 
 from lepton_core import portfolio
 from lepton_core.canonical import shown
-from lepton_core.declaration import Declaration, Settings, to_loss
+from lepton_core.declaration import Declaration, Settings
 from lepton_core.errors import RecordError
 from lepton_core.events import (
     Event,
@@ -22,6 +22,7 @@ from lepton_core.events import (
     SettingsAmended,
     SweepDeclared,
     TrialRecord,
+    best_of,
 )
 from lepton_core.portfolio import PortfolioState
 from lepton_core.proposers.base import Seen
@@ -111,11 +112,6 @@ def _seal(state: SweepState, event: GenerationSealed) -> SweepState:
         )
     for trial in event.trials:
         _check_trial(state, trial)
-    best = min(
-        (t for t in (state.best, *event.trials) if t is not None and t.value is not None),
-        key=lambda t: (to_loss(t.value or 0.0, state.declaration.direction), t.proposal.number),
-        default=None,
-    )
     failures = [trial.failure for trial in event.trials if trial.failure]
     proposed = Counter(state.proposed) + Counter(t.proposal.proposer for t in event.trials)
     return replace(
@@ -125,7 +121,7 @@ def _seal(state: SweepState, event: GenerationSealed) -> SweepState:
         failed=state.failed + len(failures),
         last_failure=failures[-1] if failures else state.last_failure,
         proposed=dict(sorted(proposed.items())),
-        best=best,
+        best=best_of((state.best, *event.trials), state.declaration.direction),
         driven_s=event.driven_s,
         seen=state.seen.and_also(
             state.declaration.space.key(t.proposal.params) for t in event.trials

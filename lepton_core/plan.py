@@ -11,14 +11,38 @@ from lepton_core.rng import trial_seed
 SECONDS_PER_HOUR = 3600.0
 
 
+def untried(state: SweepState) -> int | None:
+    """How many configurations of the space were not tried yet; None: as good as endless.
+
+    Tried is what is sealed, failed or not. Where it is counted, it is exact.
+    """
+    size = state.declaration.space.size
+    return None if size is None else max(0, size - len(state.seen))
+
+
 def slots_left(state: SweepState, budget: Budget) -> int:
-    """How many slots the next generation has: a full one, or what the budget leaves; 0: done."""
+    """How many slots the next generation has; 0: the sweep is done.
+
+    A full one, or what the budget leaves, or what is left to be tried: no sweep repeats itself only
+    to use up its budget.
+    """
     if budget.hours is not None and state.driven_s >= budget.hours * SECONDS_PER_HOUR:
         return 0
-    full = state.declaration.generation
-    if budget.trials is None:
-        return full
-    return max(0, min(full, budget.trials - state.trials_done))
+    left = [state.declaration.generation, untried(state)]
+    if budget.trials is not None:
+        left.append(budget.trials - state.trials_done)
+    return max(0, min(slots for slots in left if slots is not None))
+
+
+def trials_at_end(state: SweepState, budget: Budget) -> int | None:
+    """How many trials the sweep will have, as far as can be told; None: no number ends it.
+
+    Fewer than the budget, where the space has no more to try.
+    """
+    left = untried(state)
+    if budget.trials is None or left is None:
+        return budget.trials
+    return max(state.trials_done, min(budget.trials, state.trials_done + left))
 
 
 def plan(state: SweepState, slots: int) -> tuple[Proposal, ...]:

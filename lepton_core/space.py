@@ -10,12 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
-from itertools import product
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lepton_core import configurations
 from lepton_core.canonical import Params, Value, canonical_json, shown, value_text
 from lepton_core.cells import Cell, cell
 from lepton_core.domains import Choice, Domain, Fixed, Float, Int
@@ -104,29 +103,23 @@ class Space:
         return cell(domain, u, aside) if isinstance(domain, Float | Int) else None
 
     @cached_property
+    def size(self) -> int | None:
+        """How many configurations there are; None: beyond counting, and more than `MAX_LISTED`.
+
+        Example:
+            >>> Space({"n": Int(1, 3), "c": Choice(["a", "b"])}).size
+            6
+        """
+        return configurations.count(self.params)
+
+    @cached_property
     def configurations(self) -> Mapping[str, dict[str, Value]] | None:
         """Every configuration by its key; None: more than `MAX_LISTED`, or beyond counting."""
-        axes = []
-        for name in self.free:
-            domain = self.params[name]
-            k = len(domain.choices) if isinstance(domain, Choice) else 0
-            if isinstance(domain, Float | Int):
-                k = domain.cells
-            axes.append(k)
-        if 0 in axes or prod(axes) > MAX_LISTED:
+        if self.size is None or self.size > MAX_LISTED:
             return None
-        middles = [
-            [self._middle(name, i, k) for i in range(k)]
-            for name, k in zip(self.free, axes, strict=True)
-        ]
-        found = (self.decode(point) for point in product(*middles))
+        points = configurations.each(self.params)
+        found = (self.decode([at.get(name, 0.0) for name in self.free]) for at in points)
         return {self.key(params): params for params in found}
-
-    def _middle(self, name: str, i: int, k: int) -> float:
-        """The middle of a param's i-th cell of k."""
-        domain = self.params[name]
-        ends = cell(domain, 0.0, i) if isinstance(domain, Float | Int) else None
-        return sum(ends) / 2 if ends else (i + 0.5) / k
 
     @cached_property
     def by_dependency(self) -> tuple[str, ...]:

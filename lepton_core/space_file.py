@@ -19,11 +19,13 @@ KINDS: Mapping[str, tuple[type[Float | Int | Choice], tuple[str, ...], tuple[str
 
 
 def parse_space(declared: Any) -> Space:
-    """The space that ``space:`` declares.
+    """The space that ``space:`` declares; a `Space` is one already.
 
     Raises:
         DeclarationError: Names the key, what was found and what is allowed.
     """
+    if isinstance(declared, Space):
+        return declared
     if not isinstance(declared, Mapping) or not declared:
         raise DeclarationError(
             f"found {shown(declared)}; expected a mapping of param names, "

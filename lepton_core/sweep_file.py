@@ -65,17 +65,7 @@ def parse_sweep(
             f"found {type(content).__name__}; expected a mapping with the keys {', '.join(NEEDED)}"
         )
     check_keys(content, (), needed=NEEDED, optional=OPTIONAL)
-    space = parse_space(content["space"])
-    declaration = Declaration(
-        name=parse_name(content["name"]),
-        space=space,
-        seed=_whole(content.get("seed", 0), ("seed",), 0, MAX_SEED),
-        generation=_whole(content.get("generation", 8), ("generation",), 1, MAX_GENERATION),
-        metric=_metric(content.get("metric", "loss")),
-        direction=_direction(content.get("direction", "minimize")),
-        portfolio=_portfolio(content.get("portfolio"), recorded),
-        start_from=_start_from(content.get("start_from", []), space),
-    )
+    declaration = parse_declaration(content, recorded=recorded)
     timeout = content.get("timeout")
     nightly = content.get("nightly")
     settings = Settings(
@@ -86,6 +76,31 @@ def parse_sweep(
         nightly=None if nightly is None else _budget(nightly, ("nightly",)),
     )
     return declaration, settings
+
+
+def parse_declaration(
+    content: Mapping[str, Any], *, recorded: Declaration | None = None
+) -> Declaration:
+    """What is declared once and for ever: the part of `parse_sweep` that an `Optimizer` has too.
+
+    Args:
+        content: A mapping with ``name`` and ``space`` at least; other keys are not looked at.
+        recorded: As of `parse_sweep`.
+
+    Raises:
+        DeclarationError: The first wrong key.
+    """
+    space = parse_space(content["space"])
+    return Declaration(
+        name=parse_name(content["name"]),
+        space=space,
+        seed=_whole(content.get("seed", 0), ("seed",), 0, MAX_SEED),
+        generation=_whole(content.get("generation", 8), ("generation",), 1, MAX_GENERATION),
+        metric=_metric(content.get("metric", "loss")),
+        direction=_direction(content.get("direction", "minimize")),
+        portfolio=_portfolio(content.get("portfolio"), recorded),
+        start_from=_start_from(content.get("start_from", []), space),
+    )
 
 
 def parse_name(name: Any) -> str:
@@ -108,6 +123,15 @@ def parse_workers(workers: Any) -> int:
         DeclarationError: It is no whole number from 1 to `MAX_WORKERS`.
     """
     return _whole(workers, ("workers",), 1, MAX_WORKERS)
+
+
+def parse_trials(trials: Any, path: Path = ("trials",)) -> int:
+    """A number of trials to aim at, if it is usable as one.
+
+    Raises:
+        DeclarationError: It is no whole number from 1 to `MAX_TRIALS`.
+    """
+    return _whole(trials, path, 1, MAX_TRIALS)
 
 
 def _metric(metric: Any) -> str:
@@ -149,7 +173,7 @@ def _budget(declared: Any, path: Path) -> Budget:
     if trials is None and hours is None:
         raise DeclarationError("sets no limit; expected trials, hours or both", path)
     return Budget(
-        trials=None if trials is None else _whole(trials, (*path, "trials"), 1, MAX_TRIALS),
+        trials=None if trials is None else parse_trials(trials, (*path, "trials")),
         hours=None if hours is None else _positive(hours, (*path, "hours"), "hours"),
     )
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from lepton_core.canonical import shown
 from lepton_core.errors import ObjectiveError
-from lepton_core.events import Failure
+from lepton_core.events import Failure, FailureKind
 from lepton_core.keys import is_mlflow_key
 from lepton_core.trial import Trial
 from lepton_tasks.redaction import redacted
@@ -110,16 +110,16 @@ def call(objective: Objective, trial: Trial, metric: str) -> Outcome:
     """
     try:
         return judge(objective(trial), metric)
-    except MemoryError as error:
-        return _failed(error, "memory")
     except BaseException as error:  # noqa: BLE001  (SystemExit and the user's own too)
-        return _failed(error, "exception")
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # the user's code closed it
+            sys.stderr.write(own_traceback(error))
+        return raised(error)
 
 
-def _failed(error: BaseException, kind: Any) -> Outcome:
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # the user's code closed it
-        sys.stderr.write(own_traceback(error))
-    return _failure(kind, "".join(traceback.format_exception_only(error)).strip())
+def raised(error: BaseException) -> Outcome:
+    """What it comes to that the objective raised this."""
+    kind: FailureKind = "memory" if isinstance(error, MemoryError) else "exception"
+    return failed(kind, "".join(traceback.format_exception_only(error)).strip())
 
 
 def own_traceback(error: BaseException) -> str:
@@ -148,16 +148,14 @@ def judge(returned: Any, metric: str) -> Outcome:
     for name, value in metrics.items():
         if not is_mlflow_key(name):
             allowed = "letters, digits, _ . - : / and spaces, as MLflow allows"
-            return _failure(
-                "type", f"the objective has a metric {_shown(name)}; allowed: {allowed}"
-            )
+            return failed("type", f"the objective has a metric {_shown(name)}; allowed: {allowed}")
         if name != metric and not _is_number(value):
-            return _failure(
+            return failed(
                 "type", f"the objective's metric {name!r} is {_shown(value)}; expected a number"
             )
     if metric not in metrics:
         names = ", ".join(metrics) or "nothing"
-        return _failure("type", f"the objective returned {names}; the metric {metric!r} is missing")
+        return failed("type", f"the objective returned {names}; the metric {metric!r} is missing")
     value = metrics.pop(metric)
     others = {name: _float(number) for name, number in metrics.items()}
     return _judge_value(value, f"the metric {metric!r} is {_shown(value)}", others)
@@ -165,18 +163,18 @@ def judge(returned: Any, metric: str) -> Outcome:
 
 def _judge_value(value: Any, found: str, metrics: Mapping[str, float]) -> Outcome:
     if value is None:
-        return _failure("none", f"{found}; expected a number or a dict of metrics")
+        return failed("none", f"{found}; expected a number or a dict of metrics")
     if not _is_number(value):
-        return _failure("type", f"{found}; expected a number or a dict of metrics")
+        return failed("type", f"{found}; expected a number or a dict of metrics")
     number = _float(value)
     if math.isnan(number):
-        return _failure("nan", found)
+        return failed("nan", found)
     if math.isinf(number):
-        return _failure("inf", found)
+        return failed("inf", found)
     return Outcome(value=number, metrics=metrics)
 
 
-def _failure(kind: Any, reason: str) -> Outcome:
+def failed(kind: FailureKind, reason: str) -> Outcome:
     """A failure whose reason any store can hold: bounded, no lone surrogates, no NUL, no secret.
 
     What an objective raises is often a store's or database's error, which quotes the URI.

@@ -14,6 +14,7 @@ from lepton.cli.output import (
     print_json,
     program,
     resume_command,
+    trials_text,
     two_columns,
 )
 from lepton_tasks.sweep_record import find_sweep
@@ -81,11 +82,14 @@ def _flow(arguments: argparse.Namespace, parameters: dict[str, Any]) -> dict[str
 def _report(summary: dict[str, Any], again: str) -> None:
     out = console()
     best, target = summary["best"], summary["target"]["trials"]
-    done = f"{summary['trials']} of {target} trials" if target else f"{summary['trials']} trials"
+    sealed = trials_text(summary["trials"], target, exhausted=False)
+    done = trials_text(summary["trials"], target, exhausted=summary["exhausted"])
     headline = {
         "finished": f"finished: {done}",
-        "nothing to do": f"nothing to do: the sweep is at its target already, {done}",
-        "interrupted": f"interrupted ({summary['reason']}): {done} sealed",
+        "nothing to do": f"nothing to do: the sweep is at its target already, {done}"
+        if done == sealed
+        else f"nothing to do: {done}",
+        "interrupted": f"interrupted ({summary['reason']}): {sealed} sealed",
     }[summary["ending"]]
     out.print(f"\n{headline}", style="bold")
     if best is not None:
@@ -94,7 +98,11 @@ def _report(summary: dict[str, Any], again: str) -> None:
     if summary["ending"] == "interrupted":
         commands["go on"] = again
     else:
-        commands["more"] = f"raise the budget, then {again}"
+        commands["more"] = (
+            "every configuration was tried; for others, a wider space under another name"
+            if summary["exhausted"]
+            else f"raise the budget, then {again}"
+        )
         commands["prove it"] = f"{program()} verify {summary['name']}"
     for label, text in commands.items():
         out.print(f"{label + ':':10}{text}", soft_wrap=True)

@@ -122,6 +122,19 @@ def best_text(best: Mapping[str, Any]) -> str:
     return f"{number_text(best['value'])}  (trial {best['number']}, {best['proposer']})"
 
 
+def trials_text(trials: int, target: int | None, *, exhausted: bool) -> str:
+    """How many trials of how many, for people, and why there are no more.
+
+    Example:
+        >>> trials_text(12, 64, exhausted=True)
+        '12 of 64 trials: the space has no other configurations'
+    """
+    done = f"{trials} of {target} trials" if target else f"{trials} trials"
+    if exhausted and trials != target:
+        done += ": the space has no other configurations"
+    return done
+
+
 def shares_text(shares: Mapping[str, float]) -> str:
     """Who gets which share of the next slots, for people, the largest first.
 

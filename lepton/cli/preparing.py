@@ -61,6 +61,7 @@ def validate(arguments: argparse.Namespace) -> int:
                 "name": declaration.name,
                 "params": list(declaration.space),
                 "searched": list(declaration.space.free),
+                "configurations": declaration.space.size,
                 "target": {"trials": budget.trials, "hours": budget.hours},
                 "objective": settings.objective,
             }
@@ -72,4 +73,10 @@ def validate(arguments: argparse.Namespace) -> int:
         f"{arguments.file} is valid: sweep {declaration.name}, {len(declaration.space)} params to "
         f"search, {' or '.join(limits)}; the objective {settings.objective} can be imported"
     )
+    size = declaration.space.size
+    if size is not None and budget.trials is not None and size < budget.trials:
+        console().print(
+            f"the space has {size} configurations, fewer than the budget: the sweep ends when all "
+            "of them were tried"
+        )
     return 0

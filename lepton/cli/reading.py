@@ -14,6 +14,7 @@ from lepton.cli.output import (
     print_json,
     program,
     shares_text,
+    trials_text,
     two_columns,
 )
 from lepton_core.errors import RecordError, UnfinishedImportError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from lepton_tasks.store import Store
 
 STATUS_KEYS = (
-    *("name", "state", "driver", "trials", "failed", "generations", "open", "target"),
+    *("name", "state", "driver", "trials", "failed", "generations", "open", "target", "exhausted"),
     *("driven_s", "best", "proposers", "shares", "store", "run_id"),
 )
 
@@ -42,11 +43,13 @@ def status(arguments: argparse.Namespace) -> int:
         print_json(content)
         return 0
     best, driver = content["best"], content["driver"]
-    target = content["target"]["trials"] or "no limit"
+    done = trials_text(
+        content["trials"], content["target"]["trials"], exhausted=content["exhausted"]
+    )
     rows = {
         "sweep": content["name"],
         "state": content["state"] + (f" by {driver}" if driver else ""),
-        "trials": f"{content['trials']} of {target}, {content['failed']} failed",
+        "trials": f"{done}; {content['failed']} failed",
         "generation": f"{content['generations']} sealed, {content['open']} trials of the next done",
         "best": "none yet" if best is None else best_text(best),
         "proposed by": ", ".join(f"{n} {c}" for n, c in content["proposers"].items()) or "-",
@@ -58,6 +61,7 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def _status(record: SweepRecord) -> dict[str, Any]:
+    from lepton_core.plan import untried  # noqa: PLC0415
     from lepton_tasks.attempts import open_slots  # noqa: PLC0415
     from lepton_tasks.lease import holder, is_driven, who  # noqa: PLC0415
 
@@ -66,7 +70,8 @@ def _status(record: SweepRecord) -> dict[str, Any]:
     driven = is_driven(record.params, record.tags)
     slots = open_slots(record.attempts(state.generations_done), record.head)
     budget = state.settings.budget if state.settings else None
-    at_target = budget is not None and _at_target(state)
+    begun = any(slot.proposal is not None for slot in slots.values())
+    at_target = not begun and _at_target(state)  # what was begun is finished, whatever the target
     return {
         "name": record.entry.name,
         "state": "driven" if driven else "finished" if at_target else "stopped",
@@ -79,6 +84,7 @@ def _status(record: SweepRecord) -> dict[str, Any]:
             "trials": budget.trials if budget else None,
             "hours": budget.hours if budget else None,
         },
+        "exhausted": untried(state) == 0,
         "driven_s": state.driven_s,
         "best": _best(state.best),
         "proposers": dict(state.proposed),
@@ -120,7 +126,9 @@ def list_(arguments: argparse.Namespace) -> int:
         best, target = sweep["best"], sweep["target"]["trials"]
         done = f"{sweep['trials']}/{target}" if target else str(sweep["trials"] or "-")
         found = ("-", "-") if best is None else (number_text(best["value"]), best["proposer"])
-        table.add_row(*map(plain, (sweep["name"], sweep["state"], done, *found)))
+        short = sweep["exhausted"] and sweep["state"] == "finished" and sweep["trials"] != target
+        state = "finished: all tried" if short else sweep["state"]
+        table.add_row(*map(plain, (sweep["name"], state, done, *found)))
     console().print(table)
     return 0
 

@@ -46,6 +46,10 @@ class Seen:
 
     layers: tuple[frozenset[str], ...] = ()
 
+    def __len__(self) -> int:
+        """How many there are, however often each was tried: a key is in one layer."""
+        return sum(map(len, self.layers))
+
     def __contains__(self, key: str) -> bool:
         """Whether a configuration was tried."""
         return any(key in layer for layer in self.layers)
@@ -63,7 +67,7 @@ class Seen:
 
     def and_also(self, keys: Iterable[str]) -> Seen:
         """These and some more."""
-        added, kept = frozenset(keys), len(self.layers)
+        added, kept = frozenset(key for key in keys if key not in self), len(self.layers)
         if not added:
             return self
         size = len(added)

@@ -254,7 +254,18 @@ def _left_short(record: SweepRecord, trials: int) -> bool:
         return False
     budget, driven = settings.budget, record.seals[-1].event.driven_s if record.seals else 0.0
     out_of_time = budget.hours is not None and driven >= budget.hours * 3600
-    return budget.trials is not None and trials < budget.trials and not out_of_time
+    if budget.trials is None or trials >= budget.trials or out_of_time:
+        return False
+    return not _is_exhausted(record, trials)
+
+
+def _is_exhausted(record: SweepRecord, trials: int) -> bool:
+    """Whether the seals hold every configuration of the space: more trials there cannot be."""
+    size = record.declaration.space.size
+    if size is None or size > trials:
+        return False
+    sealed = range(len(record.seals))
+    return len({key for generation in sealed for key in record.seals.keys(generation)}) >= size
 
 
 def lost_seal(record: SweepRecord, known_by: str, run_id: str) -> Finding:

@@ -11,7 +11,7 @@ from lepton.live import LiveObserver
 from lepton_core.declaration import Budget, Declaration, Portfolio, Settings
 from lepton_core.events import SettingsAmended
 from lepton_core.fold import evolve, replay
-from lepton_core.space import Float, Space
+from lepton_core.space import Float, Int, Space
 from lepton_core.strategies import sealed, sweep_events
 from lepton_flows.observer import Driving
 
@@ -20,14 +20,14 @@ from lepton_flows.observer import Driving
 def watched():
     """A sweep of two proposers driven for some generations: what was printed, line by line."""
 
-    def run(loss, *, generations=4, **console):
+    def run(loss, *, generations=4, space=None, trials=None, **console):
         declared = Declaration(
             name="demo",
-            space=Space({"x": Float(0, 1)}),
+            space=space or Space({"x": Float(0, 1)}),
             generation=4,
             portfolio=Portfolio(proposers=("random", "ga")),
         )
-        settings = Settings(budget=Budget(trials=4 * generations))
+        settings = Settings(budget=Budget(trials=trials or 4 * generations))
         state = evolve(replay(sweep_events(declared, [])), SettingsAmended(settings=settings))
         shown = io.StringIO()
         view = LiveObserver(Console(file=shown, width=80, **console))
@@ -83,3 +83,11 @@ def test_a_terminal_gets_a_bar_instead_of_the_lines(watched):
     lines = watched(better_and_better("ga"), force_terminal=True)
     assert not [line for line in lines if line.startswith("generation")]
     assert "16/16 trials" in "\n".join(lines)
+
+
+@pytest.mark.parametrize("console", [{}, {"force_terminal": True}])
+def test_what_is_aimed_at_is_no_more_than_the_space_has(watched, console):
+    few = Space({"n": Int(1, 8)})
+    shown = "\n".join(watched(lambda _: 1.0, generations=2, space=few, trials=64, **console))
+    assert "8/8 trials" in shown
+    assert "/64" not in shown

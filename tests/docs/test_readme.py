@@ -115,11 +115,12 @@ def test_every_block_runs_as_written(reader):
             shown.append(reader.python(block))
         else:
             pytest.fail(f"a block fenced as {kind!r}, which nothing runs:\n{block}")
-    first, second, third = shown
+    first, second, third, fourth = shown
     assert "finished: 40 of 40 trials" in first
     assert "nothing to do: the sweep is at its target already" in second
     assert "is not being driven" in second
     assert "40 trials in mlruns/mlflow.db" in third
+    assert "'n': 1" in fourth
     claimed = next(block for kind, block in BLOCKS if kind == "text" and "intact" in block)
     assert claimed in second
 

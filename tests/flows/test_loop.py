@@ -18,7 +18,7 @@ from lepton_core.events import (
 )
 from lepton_core.fold import replay
 from lepton_core.plan import plan
-from lepton_core.space import Float, Space
+from lepton_core.space import Float, Int, Space
 from lepton_flows.loop import drive, one_after_another
 from lepton_flows.observer import Observer
 from lepton_tasks.attempts import OpenSlot
@@ -159,6 +159,40 @@ def test_a_raised_budget_starts_a_new_generation():
     assert [len(g) for g in go(ledger).generations] == [4, 2]
     ledger.events.append(SettingsAmended(settings=Settings(budget=Budget(trials=12))))
     assert [len(g) for g in go(ledger).generations] == [4, 2, 4, 2]
+
+
+def few(*, trials=64, size=6):
+    """A sweep of fewer configurations than the budget."""
+    events = declared(trials)
+    smaller = replace(events[0].declaration, space=Space({"x": Int(1, size)}))
+    return [SweepDeclared(declaration=smaller), *events[1:]]
+
+
+def test_a_space_that_was_tried_whole_ends_the_sweep():
+    ledger = Memory(few())
+    assert [len(g) for g in go(ledger).generations] == [4, 2]
+    assert len(ledger.state.seen) == 6
+    ledger.events.append(SettingsAmended(settings=Settings(budget=Budget(trials=1000))))
+    assert go(ledger).trials_done == 6
+
+
+def test_an_open_generation_of_more_slots_than_are_left_is_finished_as_it_was_planned():
+    """An older release planned it: it repeats configurations, and its record stands."""
+    ledger = Memory(few())
+    go(ledger, generations=1)
+    older = list(plan(ledger.state, 4))
+    ledger.begin(older[2], 0)
+    state = go(ledger)
+    assert [len(g) for g in state.generations] == [4, 4]
+    assert proposals(state)[4:] == older
+    assert len(ledger.state.seen) == 6
+
+
+def test_a_space_of_which_all_failed_for_one_reason_ends_without_advice_to_run_it_again():
+    ledger = Memory(few(size=4))
+    assert go(ledger, failing()).trials_done == 4
+    with pytest.raises(NothingUsableError, match="run the same command again"):
+        go(Memory(few(size=5)), failing())
 
 
 def test_a_budget_of_hours_is_checked_at_seals_only():
