@@ -27,13 +27,13 @@ from lepton_core.declaration import Declaration, Portfolio
 from lepton_core.events import GenerationSealed, SweepDeclared, TrialRecord
 from lepton_core.fold import evolve, replay
 from lepton_core.plan import plan
-from lepton_core.proposers import DEFAULT_PROPOSERS
+from lepton_core.proposers import UNJUDGED_PROPOSERS
 from lepton_core.rng import rng
 
 GENERATION = 8
 MEMBERS = ("ga", "pso", "rl")
 PORTFOLIO = "portfolio"
-LEPTON = {PORTFOLIO: DEFAULT_PROPOSERS, **{name: (name,) for name in (*MEMBERS, "random")}}
+LEPTON = {PORTFOLIO: UNJUDGED_PROPOSERS, **{name: (name,) for name in (*MEMBERS, "random")}}
 METHODS = (*LEPTON, *PEERS)
 SOLVED = 1e-6  # normalised regrets below it count as equal: nobody tunes a model so far
 TARGETS = 10.0 ** -np.arange(0.5, 5.01, 0.5)  # normalised regrets to be reached

@@ -104,6 +104,8 @@ class LiveObserver(Observer):
             self.console.print(f"generation {generation:3d}  {self._text()}")
         else:
             self._bar.update(self._bar.task_ids[0], total=self._target, text=self._text())
+        if state.declaration.portfolio.judge:
+            return  # it owes nobody a slot
         found = shares(state.portfolio, state.declaration)
         leader = max(found, key=lambda name: found[name])
         if leader != self._leader and len(set(found.values())) > 1:

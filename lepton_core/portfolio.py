@@ -8,7 +8,7 @@ a judge, the members fill pools of candidates and the judge chooses among them (
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from lepton_core.errors import RecordError
 from lepton_core.events import TrialRecord
 from lepton_core.judge import state as judging
 from lepton_core.judge.state import JudgeState
+from lepton_core.pools import POOLS
 from lepton_core.proposers import PROPOSERS
 from lepton_core.proposers.base import Ask, Candidate, Proposer, Seen, Told
 from lepton_core.proposers.origins import check_origin
@@ -54,18 +55,21 @@ def team(declaration: Declaration) -> dict[str, Proposer[Any]]:
     Raises:
         RecordError: The sweep has a proposer, or a setting, that this version does not know.
     """
-    found: dict[str, Proposer[Any]] = {}
-    if declaration.portfolio.judge:
-        return {OPENER: Sobol(centre=True)}
-    for name in dict.fromkeys((OPENER, *declaration.portfolio.proposers)):
-        if name not in PROPOSERS:
+    names, judged = declaration.portfolio.proposers, declaration.portfolio.judge
+    known: Iterable[str] = POOLS if judged else PROPOSERS
+    for name in names:
+        if name not in known:
             raise RecordError(
                 f"sweep {declaration.name!r} has the proposer {name!r}; this Lepton knows "
-                f"{', '.join(PROPOSERS)}. Upgrade Lepton to go on with it.",
+                f"{', '.join(known)}. Upgrade Lepton to go on with it.",
                 proposer=name,
             )
-        found[name] = _configured(PROPOSERS[name], name, declaration)
-    return found
+    if judged:
+        return {OPENER: Sobol(centre=True)}
+    return {
+        name: _configured(PROPOSERS[name], name, declaration)
+        for name in dict.fromkeys((OPENER, *names))
+    }
 
 
 def _configured(kind: Any, name: str, declaration: Declaration) -> Any:
@@ -132,7 +136,9 @@ def update(
 
 
 def shares(state: PortfolioState, declaration: Declaration) -> dict[str, float]:
-    """Each member's share of the slots to come."""
+    """Each member's share of the slots to come; under a judge, of those that it filled lately."""
+    if declaration.portfolio.judge:
+        return judging.shares(state.judge, declaration.portfolio.proposers)
     config = _configured(Credit, CREDIT, declaration)
     return credit.shares(config, state.credit, declaration.portfolio.proposers)
 

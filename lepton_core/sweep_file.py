@@ -25,8 +25,9 @@ from lepton_core.declaration import (
 )
 from lepton_core.errors import DeclarationError, SpaceError
 from lepton_core.keys import Path, check_keys
+from lepton_core.pools import JUDGED_PROPOSERS, POOLS
 from lepton_core.portfolio import CREDIT
-from lepton_core.proposers import DEFAULT_PROPOSERS, PROPOSERS
+from lepton_core.proposers import PROPOSERS, UNJUDGED_PROPOSERS
 from lepton_core.proposers.settings import clash_of, settings_of
 from lepton_core.space import Space
 from lepton_core.space_file import at_path, parse_space
@@ -183,7 +184,6 @@ def _portfolio(declared: Any, recorded: Declaration | None) -> Portfolio:
 
     What the file does not name is the recorded one's, where there is one.
     """
-    before = recorded.portfolio if recorded else Portfolio(proposers=DEFAULT_PROPOSERS)
     path: Path = ("portfolio",)
     if declared is None:
         declared = {}
@@ -191,21 +191,25 @@ def _portfolio(declared: Any, recorded: Declaration | None) -> Portfolio:
         raise DeclarationError(
             f"found {shown(declared)}; expected such as {{proposers: [ga, rl]}}", path
         )
-    check_keys(declared, path, needed=(), optional=("proposers", "judge", CREDIT, *PROPOSERS))
-    names = _proposers(declared.get("proposers", list(before.proposers)), (*path, "proposers"))
-    judge = declared.get("judge", False)
-    if judge is not False:
-        raise DeclarationError(
-            f"found {shown(judge)}; this release has no judge yet, expected false", (*path, "judge")
-        )
-    kinds: dict[str, Any] = {CREDIT: Credit}
-    kinds |= {name: PROPOSERS[name] for name in names if settings_of(PROPOSERS[name])}
+    members = dict.fromkeys((*POOLS, *PROPOSERS))
+    check_keys(declared, path, needed=(), optional=("proposers", "judge", CREDIT, *members))
+    judge = declared.get("judge", recorded.portfolio.judge if recorded else True)
+    if not isinstance(judge, bool):
+        raise DeclarationError(f"found {shown(judge)}; expected true or false", (*path, "judge"))
+    before = Portfolio(proposers=JUDGED_PROPOSERS if judge else UNJUDGED_PROPOSERS, judge=judge)
+    if recorded and recorded.portfolio.judge == judge:
+        before = recorded.portfolio
+    listed = declared.get("proposers", list(before.proposers))
+    names = _proposers(listed, judge=judge, path=(*path, "proposers"))
+    kinds: dict[str, Any] = {} if judge else {CREDIT: Credit}
+    if not judge:
+        kinds |= {name: PROPOSERS[name] for name in names if settings_of(PROPOSERS[name])}
     for name in declared:
         if name not in (*kinds, "proposers", "judge"):
-            problem = "is no proposer of this sweep" if name not in names else "has no settings"
-            raise DeclarationError(f"{name} {problem}; take it out", (*path, name))
+            raise DeclarationError(f"{name} {_why_not(name, names, judge=judge)}", (*path, name))
     return Portfolio(
         proposers=names,
+        judge=judge,
         settings={
             name: _settings(kind, declared.get(name), before.settings.get(name, {}), (*path, name))
             for name, kind in kinds.items()
@@ -213,13 +217,25 @@ def _portfolio(declared: Any, recorded: Declaration | None) -> Portfolio:
     )
 
 
-def _proposers(names: Any, path: Path) -> tuple[str, ...]:
-    allowed = f"expected a list of at least one of {', '.join(PROPOSERS)}"
+def _why_not(name: str, names: tuple[str, ...], *, judge: bool) -> str:
+    """Why a portfolio cannot set anything of a member."""
+    if judge and (name in names or name == CREDIT):
+        return "has no settings under a judge; take it out, or add judge: false"
+    if name in names:
+        return "has no settings; take it out"
+    return "is no proposer of this sweep; take it out"
+
+
+def _proposers(names: Any, *, judge: bool, path: Path) -> tuple[str, ...]:
+    known = tuple(POOLS if judge else PROPOSERS)
+    allowed = f"expected a list of at least one of {', '.join(known)}"
     if not isinstance(names, list | tuple) or not names:
         raise DeclarationError(f"found {shown(names)}; {allowed}", path)
     for i, name in enumerate(names):
-        if not isinstance(name, str) or name not in PROPOSERS:
-            raise DeclarationError(f"found {shown(name)}; {allowed}", (*path, i))
+        if not isinstance(name, str) or name not in known:
+            other = isinstance(name, str) and name in (PROPOSERS if judge else POOLS)
+            under = f" {'under' if judge else 'without'} a judge" if other else ""
+            raise DeclarationError(f"found {shown(name)}; {allowed}{under}", (*path, i))
         if name in names[:i]:
             raise DeclarationError(f"{shown(name)} is listed twice", (*path, i))
     return tuple(names)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 INACTIVE = 0.5  # where an inactive param lies
 ABSENT = 0.5  # how far apart an active and an inactive param are, beside their values
 MAX_CELLS = 4096  # of a number with more values than that each point counts as another
+PRECISION = 9  # digits of a coordinate
 DIGITS = 6  # of a coordinate, in which two points that are the same one agree
 
 
@@ -83,7 +84,8 @@ class Cube:
 
     def snap(self, points: Array) -> Array:
         """``(n, d)`` points as their configurations encode."""
-        snapped = np.clip(points, 0.0, 1.0)
+        # Rounded, so that the last digits of a processor's arithmetic are not proposed.
+        snapped = np.clip(np.round(points, PRECISION), 0.0, 1.0)
         for j, (edges, levels) in self._levels.items():
             snapped[:, j] = levels[np.searchsorted(edges, snapped[:, j], side="right")]
         snapped[~self.active(snapped)] = INACTIVE

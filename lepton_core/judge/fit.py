@@ -3,7 +3,8 @@
 The marginal likelihood and its gradient are eq. 5.8 and 5.9 of Rasmussen and Williams, 2006. The
 priors keep a fit to eight points from believing in noise that is none; the length-scales' grows
 with the dimension, since in a large space points are far apart. Each fit starts at the prior, so
-that it depends on the history alone.
+that it depends on the history alone, and what it finds is rounded, so that the last digits of a
+processor's linear algebra do not decide what is proposed.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ NOISE, NOISE_SPREAD = -5.0, 2.0  # the prior of the noise's logarithm
 LENGTHS = (0.03, 20.0)
 SIGNALS = (-3.0, 3.0)  # of the logarithm
 NOISES = (-12.0, 0.0)  # of the logarithm
+DIGITS = 3  # of a logarithm
 IMPOSSIBLE = 1e10  # the loss of hyperparameters whose matrix cannot be factored
 
 
@@ -50,7 +52,7 @@ def fit(features: Array, groups: NDArray[np.intp], targets: Array) -> Kernel:
         method="L-BFGS-B",
         bounds=bounds,
         options={"maxiter": ITERATIONS},
-    ).x
+    ).x.round(DIGITS)
     return Kernel(np.exp(found[:d]), float(np.exp(found[d])), float(np.exp(found[d + 1])), groups)
 
 

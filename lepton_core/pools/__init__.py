@@ -22,3 +22,5 @@ POOLS: Final[Mapping[str, Callable[[Elite, np.random.Generator, int], Drawn]]] =
     "local": local.draw,
     "random": random.draw,
 }
+JUDGED_PROPOSERS: Final = tuple(POOLS)
+"""The default members of a portfolio with a judge."""

@@ -19,4 +19,5 @@ PROPOSERS: Final[Mapping[str, Callable[..., Proposer[Any]]]] = {
     "sobol": Sobol,
     "random": Random,
 }
-DEFAULT_PROPOSERS: Final = ("ga", "pso", "rl")
+UNJUDGED_PROPOSERS: Final = ("ga", "pso", "rl")
+"""The default members of a portfolio without a judge."""

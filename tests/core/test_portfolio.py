@@ -11,7 +11,7 @@ from lepton_core.errors import RecordError
 from lepton_core.events import Failure, sealed_trials
 from lepton_core.fold import evolve, replay
 from lepton_core.plan import plan
-from lepton_core.proposers import DEFAULT_PROPOSERS, PROPOSERS
+from lepton_core.proposers import PROPOSERS, UNJUDGED_PROPOSERS
 from lepton_core.proposers.base import Ask, Seen
 from lepton_core.space import Choice, Float, Int, Space
 from lepton_core.strategies import large_spaces, sealed, sweep_events, sweeps
@@ -127,7 +127,7 @@ def test_the_last_of_four_thousand_configurations_are_found(name):
 def test_a_sure_policy_alone_uses_up_a_small_space():
     """Eight by eight, its bottom soon found: the rest comes all the same, and no failure twice."""
     space = Space({"n": Int(1, 8), "m": Int(1, 8)})
-    for name in DEFAULT_PROPOSERS:
+    for name in UNJUDGED_PROPOSERS:
         declared = replace(DECLARED, space=space, portfolio=Portfolio(proposers=(name,)))
         state, keys = replay(sweep_events(declared, [])), set()
         for _ in range(16):
@@ -175,4 +175,4 @@ def test_a_setting_of_a_newer_version_is_refused_in_words():
 
 def test_every_proposer_is_known_by_its_own_name():
     assert all(kind().name == name for name, kind in PROPOSERS.items())
-    assert set(DEFAULT_PROPOSERS) <= set(PROPOSERS)
+    assert set(UNJUDGED_PROPOSERS) <= set(PROPOSERS)

@@ -9,7 +9,8 @@ from lepton_core.canonical import shown
 from lepton_core.credit import Credit
 from lepton_core.declaration import Budget
 from lepton_core.errors import DeclarationError
-from lepton_core.proposers import DEFAULT_PROPOSERS, PROPOSERS
+from lepton_core.pools import JUDGED_PROPOSERS
+from lepton_core.proposers import PROPOSERS, UNJUDGED_PROPOSERS
 from lepton_core.proposers.ga import GA
 from lepton_core.proposers.settings import settings_of
 from lepton_core.space_file import parse_space
@@ -77,13 +78,16 @@ def test_the_least_file_has_defaults():
     declared, driven = parse_sweep(LEAST)
     assert (declared.seed, declared.generation, declared.metric) == (0, 8, "loss")
     assert declared.direction == "minimize"
-    assert declared.portfolio.proposers == DEFAULT_PROPOSERS
+    assert declared.portfolio.proposers == JUDGED_PROPOSERS == ("ga", "pso", "rl", "local", "random")
+    assert declared.portfolio.judge
+    assert declared.portfolio.settings == {}
     assert declared.start_from == ()
     assert (driven.workers, driven.timeout, driven.nightly) == (1, None, None)
 
 
 def test_every_setting_is_written_out_so_that_a_new_default_changes_no_old_sweep():
-    portfolio = parse_sweep(LEAST)[0].portfolio
+    portfolio = parse_sweep({**LEAST, "portfolio": {"judge": False}})[0].portfolio
+    assert portfolio.proposers == UNJUDGED_PROPOSERS
     assert set(portfolio.settings) == {"credit", "ga", "pso", "rl"}
     for name, settings_ in portfolio.settings.items():
         assert set(settings_) == set(settings_of({"credit": Credit, **PROPOSERS}[name]))
@@ -97,6 +101,14 @@ def test_a_recorded_sweep_keeps_of_its_portfolio_what_the_file_does_not_name():
     assert after.proposers == recorded.portfolio.proposers
     assert after.settings["ga"] == {**recorded.portfolio.settings["ga"], "step": 0.3}
     assert after.settings["credit"] == recorded.portfolio.settings["credit"]
+
+
+def test_a_recorded_sweep_without_a_judge_gets_none_by_a_new_default():
+    recorded, _ = parse_sweep({**LEAST, "portfolio": {"judge": False}})
+    assert parse_sweep(LEAST, recorded=recorded)[0].portfolio == recorded.portfolio
+    asked = parse_sweep({**LEAST, "portfolio": {"judge": True}}, recorded=recorded)[0].portfolio
+    assert asked.judge
+    assert asked.proposers == JUDGED_PROPOSERS
 
 
 @pytest.mark.parametrize(
@@ -116,11 +128,11 @@ def test_a_recorded_sweep_keeps_of_its_portfolio_what_the_file_does_not_name():
 )
 def test_settings_that_make_no_sense_together_are_refused(declared, message):
     with pytest.raises(DeclarationError, match=message):
-        parse_sweep({**LEAST, "portfolio": declared})
+        parse_sweep({**LEAST, "portfolio": {"judge": False, **declared}})
 
 
 def test_one_pull_alone_moves_a_swarm():
-    declared = {"pso": {"inertia": 0, "cognitive": 0, "social": 0.5}}
+    declared = {"judge": False, "pso": {"inertia": 0, "cognitive": 0, "social": 0.5}}
     assert parse_sweep({**LEAST, "portfolio": declared})[0].portfolio.settings["pso"]["social"]
 
 
@@ -195,7 +207,15 @@ LR = ("space", "lr")
         ),
         (("portfolio", "proposers"), [["random"]], r"^portfolio.proposers\[0\]: found"),
         (("portfolio", "proposers"), ["random", "random"], r"^portfolio.proposers\[1\]: .*twice"),
-        (("portfolio", "judge"), True, "^portfolio.judge: found True; this release has no judge"),
+        (("portfolio", "judge"), 1, "^portfolio.judge: found 1; expected true or false"),
+        (("portfolio", "judge"), True, "^portfolio.ga: ga has no settings under a judge; take it"),
+        (("portfolio",), {"credit": {}}, "^portfolio.credit: credit has no settings under a judge"),
+        (("portfolio",), {"proposers": ["sobol"]}, r"^portfolio.proposers\[0\]: .*under a judge$"),
+        (
+            ("portfolio",),
+            {"proposers": ["local"], "judge": False},
+            r"^portfolio.proposers\[0\]: found 'local'; .* random without a judge$",
+        ),
         (("portfolio", "ga"), 3, "^portfolio.ga: found 3; expected a mapping of population, "),
         (("portfolio", "pso"), {}, "^portfolio.pso: pso is no proposer of this sweep"),
         (("portfolio", "random"), {}, "^portfolio.random: random has no settings; take it out"),
