@@ -4,6 +4,10 @@ To choose several at once, the model believes of each chosen one what it predict
 (Ginsbourger, Le Riche and Carraro, "Kriging is well-suited to parallelize optimization", 2010). Its
 means stay where they are; what shrinks is the uncertainty around what was chosen, so the next
 choice goes elsewhere. Each belief is one more row of the Cholesky factor.
+
+What a candidate has to improve on is the lowest loss observed, so far as losses can be trusted; the
+noisier the model finds them, the more it is the lowest of what it believes them to be. A lucky loss
+would otherwise send the search away from where it was found.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 LEAST_VARIANCE = 1e-12
+LUCK = 0.25  # the noise's variance from which on the lowest observed loss counts for nothing
 
 
 class Believer:
@@ -53,7 +58,15 @@ class Believer:
         self._scaled = np.zeros((room, features.shape[1]))
         self._mean, self._variance = np.zeros(room), np.zeros(room)
         self.size, self._rows = 0, n
-        self.target = float(targets.min())
+        trust = 1 - min(1.0, kernel.noise / LUCK)
+        self.target = trust * float(targets.min()) + (1 - trust) * float(self._beliefs(targets).min())
+
+    def _beliefs(self, targets: Array) -> Array:
+        """``(n,)``, what the model believes of the trials themselves: their noise taken away."""
+        n = len(targets)
+        weights = solve_triangular(self._factor[:n, :n], self._white[:n], lower=True, trans=1)
+        found: Array = targets - (self.kernel.noise + JITTER) * weights
+        return found
 
     def add(self, features: Array) -> None:
         """More candidates: ``(m, f)``."""

@@ -16,6 +16,7 @@ from scipy.linalg import cho_factor, cho_solve
 from lepton_core.judge.archive import Archive, selected
 from lepton_core.judge.cube import cube_of
 from lepton_core.judge.fit import fit
+from lepton_core.judge.believer import LUCK
 from lepton_core.judge.kernel import JITTER
 from lepton_core.judge.one_thread import one_thread
 from lepton_core.judge.warp import warped
@@ -48,4 +49,5 @@ def _posterior_means(points: Array, losses: Array, space: Space) -> Array:
     function = kernel.between(scaled, scaled)
     covariance = function + np.eye(len(losses)) * (kernel.noise + JITTER)
     means: Array = function @ cho_solve(cho_factor(covariance, lower=True), targets)
-    return means
+    trust = 1 - min(1.0, kernel.noise / LUCK)
+    return trust * targets + (1 - trust) * means
