@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 LEAST_VARIANCE = 1e-12
-LUCK = 0.25  # the noise's variance from which on the lowest observed loss counts for nothing
+LUCK = 0.1  # the noise's variance from which on the lowest observed loss counts for nothing
 
 
 class Believer:
