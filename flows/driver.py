@@ -15,6 +15,7 @@ from lepton_core.errors import LeaseLostError, NothingUsableError
 from lepton_core.events import SettingsAmended
 from lepton_core.fold import SweepState, evolve
 from lepton_core.plan import slots_left, untried
+from lepton_core.recommendation import recommended
 from lepton_core.sweep_file import parse_workers
 from lepton_flows.observer import Driving, Observer
 from lepton_tasks import register
@@ -75,6 +76,7 @@ class Ending:
                 "params": dict(best.proposal.params),
                 "proposer": best.proposal.proposer,
             },
+            "recommended": recommended(self.state),
             "store": self.place,
             "run_id": self.parent,
             "experiment_id": self.experiment_id,

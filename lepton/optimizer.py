@@ -101,6 +101,7 @@ class Optimizer:
             }
         )
         self._at = asking.begin(declaration)
+        self._advised: tuple[int, TrialRecord] | None = None  # after how many trials, which
 
     # -- ask and tell -----------------------------------------------------------------------
 
@@ -274,7 +275,10 @@ class Optimizer:
 
     @property
     def best_params(self) -> dict[str, Any]:
-        """The params of the best trial.
+        """The params to use.
+
+        Where losses are noisy the lowest one is partly luck: the judge then recommends the trial
+        that it believes to be best, which may be another.
 
         Raises:
             NothingUsableError: No trial gave a usable result yet.
@@ -283,17 +287,16 @@ class Optimizer:
 
     @property
     def best_loss(self) -> float:
-        """The value of the best trial, in your own sign: the highest, of what is maximized.
+        """The value observed there, in your own sign: the highest, of what is maximized.
 
         Raises:
             NothingUsableError: No trial gave a usable result yet.
         """
-        value = self._best.value
-        return float("nan") if value is None else value
+        return _value(self._best)
 
     @property
     def best_trial(self) -> Trial:
-        """The best trial as it was handed out, so that it can be evaluated again.
+        """That trial as it was handed out, so that it can be evaluated again.
 
         Raises:
             NothingUsableError: No trial gave a usable result yet.
@@ -301,10 +304,24 @@ class Optimizer:
         return _trial(self._best.proposal)
 
     @property
-    def _best(self) -> TrialRecord:
+    def lowest_loss(self) -> float:
+        """The lowest value observed (the highest, of what is maximized), luck included.
+
+        Raises:
+            NothingUsableError: No trial gave a usable result yet.
+        """
         if self._at.best is None:
             raise self._nothing_usable()
-        return self._at.best
+        return _value(self._at.best)
+
+    @property
+    def _best(self) -> TrialRecord:
+        if self._advised is None or self._advised[0] != self._at.trials_told:
+            found = self._at.advised
+            if found is None:
+                raise self._nothing_usable()
+            self._advised = (self._at.trials_told, found)  # it takes a fit to find
+        return self._advised[1]
 
     @property
     def trials(self) -> pd.DataFrame:
@@ -375,6 +392,10 @@ def _result(outcome: Outcome) -> float | Failure:
 
 def _is_trial(found: object) -> bool:
     return isinstance(found, Trial) and is_whole(found.number)
+
+
+def _value(record: TrialRecord) -> float:
+    return float("nan") if record.value is None else record.value
 
 
 def _trial(proposal: Proposal) -> Trial:

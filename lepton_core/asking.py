@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from lepton_core import portfolio
 from lepton_core.canonical import shown
 from lepton_core.declaration import Budget, Declaration, Direction
 from lepton_core.errors import SweepError
@@ -25,6 +26,7 @@ from lepton_core.events import (
 from lepton_core.fold import SweepState, evolve, replay
 from lepton_core.keys import listing
 from lepton_core.plan import plan, slots_left
+from lepton_core.recommendation import recommended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,16 @@ class Asking:
         """The usable trial of the lowest loss, of those that are not sealed yet too."""
         known = (self.state.best, *self.told.values())
         return best_of(known, self.state.declaration.direction)
+
+    @property
+    def advised(self) -> TrialRecord | None:
+        """The trial to use, of those that are not sealed yet too."""
+        state, told = self.state, tuple(self.told[slot] for slot in sorted(self.told))
+        if told and state.declaration.portfolio.judge:
+            learned = portfolio.update(state.portfolio, state.declaration, told)
+            state = replace(state, portfolio=learned)
+        number = recommended(replace(state, best=self.best))
+        return next((t for t in self.trials() if t.proposal.number == number), None)
 
     def trials(self) -> list[TrialRecord]:
         """Every trial told, in the order of proposal."""

@@ -94,6 +94,13 @@ def _report(summary: dict[str, Any], again: str) -> None:
     out.print(f"\n{headline}", style="bold")
     if best is not None:
         out.print(two_columns({"best": best_text(best), **param_rows(best["params"])}))
+    advised = summary["recommended"]
+    if best is not None and advised != best["number"]:
+        out.print(
+            f"The losses look noisy: trial {advised} is recommended; "
+            f"{program()} best {summary['name']} shows it.",
+            soft_wrap=True,
+        )
     commands = {"history": summary["store"], "see it": f"{program()} ui"}
     if summary["ending"] == "interrupted":
         commands["go on"] = again

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 STATUS_KEYS = (
     *("name", "state", "driver", "trials", "failed", "generations", "open", "target", "exhausted"),
-    *("driven_s", "best", "proposers", "shares", "store", "run_id"),
+    *("driven_s", "best", "proposers", "judge", "shares", "store", "run_id"),
 )
 
 
@@ -53,7 +53,7 @@ def status(arguments: argparse.Namespace) -> int:
         "generation": f"{content['generations']} sealed, {content['open']} trials of the next done",
         "best": "none yet" if best is None else best_text(best),
         "proposed by": ", ".join(f"{n} {c}" for n, c in content["proposers"].items()) or "-",
-        "next slots": shares_text(content["shares"]),
+        "chosen lately" if content["judge"] else "next slots": shares_text(content["shares"]),
         "history": content["store"],
     }
     console().print(two_columns(rows))
@@ -88,6 +88,7 @@ def _status(record: SweepRecord) -> dict[str, Any]:
         "driven_s": state.driven_s,
         "best": _best(state.best),
         "proposers": dict(state.proposed),
+        "judge": state.declaration.portfolio.judge,
         "shares": shares(state.portfolio, state.declaration),
         "store": record.store.address.place,
         "run_id": record.parent,
@@ -165,14 +166,35 @@ def best(arguments: argparse.Namespace) -> int:
             name=arguments.name,
         )
     found["run_id"] = record.seals.runs(found["generation"])[found["slot"]]
+    advised = _recommended(record) or found
     if arguments.json:
-        # Without a judge, what was observed is all there is to recommend by.
-        print_json({"name": arguments.name, "recommended": found, "lowest": found})
+        print_json({"name": arguments.name, "recommended": advised, "lowest": found})
         return 0
+    same = advised["number"] == found["number"]
     out = console()
-    out.print(two_columns({"recommended": best_text(found), "lowest": "the same trial"}))
-    out.print(two_columns(param_rows(found["params"])))
+    rows = {"recommended": best_text(advised), **param_rows(advised["params"])}
+    rows["lowest"] = "the same trial" if same else best_text(found)
+    out.print(two_columns(rows))
+    if not same:
+        out.print(
+            "They differ because the losses look noisy: the lowest may be partly luck.", style="dim"
+        )
     return 0
+
+
+def _recommended(record: SweepRecord) -> dict[str, Any] | None:
+    """The trial to use, as `_best` shows one."""
+    from lepton_core.recommendation import recommended  # noqa: PLC0415
+
+    number = recommended(record.state)
+    if number is None:
+        return None
+    generation = record.seals.generation_of(number)
+    trials = record.seals[generation].event.trials
+    found = _best(next(one for one in trials if one.proposal.number == number))
+    if found is not None:
+        found["run_id"] = record.seals.runs(generation)[found["slot"]]
+    return found
 
 
 def _best(trial: TrialRecord | None) -> dict[str, Any] | None:

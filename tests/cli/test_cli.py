@@ -165,9 +165,9 @@ def test_status_list_and_best_tell_the_same_story(driven, lepton, lepton_json):
     status = lepton_json("status", "demo")[1]
     assert (status["state"], status["trials"], status["generations"]) == ("finished", 12, 3)
     assert sum(status["proposers"].values()) == 12
-    assert set(status["shares"]) == {"ga", "pso", "rl"}
+    assert set(status["shares"]) == {"ga", "pso", "rl", "local", "random"}
     assert sum(status["shares"].values()) == pytest.approx(1)
-    (line,) = [x for x in lepton("status", "demo")[1].splitlines() if x.startswith("next slots")]
+    (line,) = [x for x in lepton("status", "demo")[1].splitlines() if x.startswith("chosen lately")]
     leader = max(status["shares"], key=status["shares"].get)
     assert line.split()[2:4] == [leader, f"{status['shares'][leader]:.0%}".removesuffix("%")]
     assert lepton_json("list")[1]["sweeps"] == [status]
