@@ -26,7 +26,6 @@ from lepton_core.proposers.base import Ask, Candidate, Proposer, Seen, Told
 from lepton_core.proposers.origins import check_origin
 from lepton_core.proposers.random import Random
 from lepton_core.proposers.settings import Setting, settings_of
-from lepton_core.proposers.sobol import Sobol
 from lepton_core.values import is_number
 
 START = "start"  # who "proposed" the user's own starting points
@@ -65,7 +64,7 @@ def team(declaration: Declaration) -> dict[str, Proposer[Any]]:
                 proposer=name,
             )
     if judged:
-        return {OPENER: Sobol(centre=True)}
+        return {OPENER: PROPOSERS[OPENER](centre=True)}
     return {
         name: _configured(PROPOSERS[name], name, declaration)
         for name in dict.fromkeys((OPENER, *names))
