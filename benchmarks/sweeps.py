@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
-
-from problems import Problem
+from typing import TYPE_CHECKING, Any
 
 from lepton_core.declaration import Declaration, Portfolio
 from lepton_core.events import Failure, GenerationSealed, Proposal, SweepDeclared, TrialRecord
 from lepton_core.fold import SweepState, evolve, replay
 from lepton_core.plan import plan
 from lepton_core.proposers import DEFAULT_PROPOSERS
+
+if TYPE_CHECKING:
+    from problems import Problem
 
 PORTFOLIOS: dict[str, Portfolio] = {
     "lepton": Portfolio(proposers=DEFAULT_PROPOSERS),
@@ -79,6 +80,11 @@ def lepton(
     """One sweep.
 
     Args:
+        problem: What is minimised.
+        seed: The sweep's seed.
+        evaluations: How many trials.
+        portfolio: Who proposes, and whether a judge ranks it.
+        generation: Slots in a full generation.
         fails: Which params fail instead of giving a loss.
         recommend: The answer at a state; None: the trial of the lowest loss.
     """
