@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import bbob
 import numpy as np
+import real
 import yahpo
 
 from lepton_core.space import Space
@@ -83,12 +84,16 @@ class Problem:
 
 def development() -> tuple[Problem, ...]:
     """What everything is chosen on."""
-    return (*map(yahpo_problem, yahpo.references()), *_coco(COCO_DEVELOPMENT))
+    return (
+        *map(yahpo_problem, yahpo.development()),
+        *_coco(COCO_DEVELOPMENT),
+        *map(real_problem, real.DEVELOPMENT),
+    )
 
 
 def report() -> tuple[Problem, ...]:
     """What results are reported on; nothing was chosen there."""
-    return tuple(_coco(COCO_REPORT))
+    return (*_coco(COCO_REPORT), *map(real_problem, real.REPORT))
 
 
 def problem(name: str) -> Problem:
@@ -144,6 +149,21 @@ def coco_problem(suite: str, function: int, dimension: int) -> Problem:
         best=one.best,
         usual=float(one.usual),
         evaluate=evaluate,
+    )
+
+
+@cache
+def real_problem(name: str) -> Problem:
+    """One of the real, noisy objectives; without its references it has no regrets."""
+    task, known = real.tasks()[name], real.references().get(name, {})
+    return Problem(
+        name=f"real-{name}",
+        family="real",
+        space=task.space,
+        best=known.get("best", float("nan")),
+        usual=known.get("usual", float("nan")),
+        evaluate=task.loss,
+        judge=task.true_loss,
     )
 
 
