@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from time import perf_counter
+from math import isnan
+from time import process_time
 from typing import TYPE_CHECKING, Any
 
 from lepton_core.declaration import Declaration, Portfolio
@@ -16,6 +17,7 @@ from lepton_core.proposers import DEFAULT_PROPOSERS
 if TYPE_CHECKING:
     from problems import Problem
 
+CHECKPOINTS = (25, 50, 100, 200)  # trials after which results are recorded
 PORTFOLIOS: dict[str, Portfolio] = {
     "lepton": Portfolio(proposers=DEFAULT_PROPOSERS),
     **{f"lepton-{name}": Portfolio(proposers=(name,)) for name in ("ga", "pso", "rl", "random")},
@@ -24,6 +26,8 @@ PORTFOLIOS: dict[str, Portfolio] = {
 
 Fails = Callable[[Mapping[str, Any]], bool]
 Recommend = Callable[[SweepState], Mapping[str, Any]]
+RECOMMEND: dict[str, Recommend] = {}
+"""How a variant finds its answer, where it is not the trial of the lowest loss."""
 
 
 @dataclass
@@ -33,32 +37,30 @@ class Run:
     Attributes:
         params: What was evaluated, in order.
         losses: What the search was told of each; NaN for a failure.
-        search_s: Seconds the search itself took, evaluations not counted.
-        recommended: Its answer; None: the params of the lowest loss.
+        search_s: CPU seconds of the search itself, evaluations not counted.
+        recommended: Its answers after so many trials, if it has a way of its own to find them.
     """
 
     params: list[Mapping[str, Any]] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     search_s: float = 0.0
-    recommended: Mapping[str, Any] | None = None
+    recommended: dict[int, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def ms_per_proposal(self) -> float:
-        """Milliseconds of search for each proposal."""
+        """CPU milliseconds of search for each proposal."""
         return 1000 * self.search_s / max(1, len(self.losses))
 
-    def answer(self) -> Mapping[str, Any]:
-        """What the search recommends: by default the params of the lowest loss observed.
+    def answer(self, trials: int) -> Mapping[str, Any] | None:
+        """What the search recommends after so many trials; None: all have failed.
 
-        Raises:
-            ValueError: Every trial failed.
+        By default it is the params of the lowest loss observed.
         """
-        if self.recommended is not None:
-            return self.recommended
-        usable = [(loss, i) for i, loss in enumerate(self.losses) if loss == loss]  # noqa: PLR0124
-        if not usable:
-            raise ValueError("every trial failed; expected one with a loss")
-        return self.params[min(usable)[1]]
+        known = [done for done in self.recommended if done <= trials]
+        if known:
+            return self.recommended[max(known)]
+        usable = [(loss, i) for i, loss in enumerate(self.losses[:trials]) if not isnan(loss)]
+        return self.params[min(usable)[1]] if usable else None
 
 
 def no_failures(params: Mapping[str, Any]) -> bool:
@@ -89,7 +91,7 @@ def lepton(
         recommend: The answer at a state; None: the trial of the lowest loss.
     """
     run = Run()
-    begun = perf_counter()
+    begun = process_time()
     state = replay(
         [
             SweepDeclared(
@@ -103,19 +105,20 @@ def lepton(
             )
         ]
     )
-    run.search_s += perf_counter() - begun
+    run.search_s += process_time() - begun
     while len(run.losses) < evaluations:
-        begun = perf_counter()
+        begun = process_time()
         proposals = plan(state, min(generation, evaluations - len(run.losses)))
-        run.search_s += perf_counter() - begun
+        run.search_s += process_time() - begun
         trials = tuple(_evaluated(problem, p, fails) for p in proposals)
         run.params += [p.params for p in proposals]
         run.losses += [float("nan") if t.value is None else t.value for t in trials]
-        begun = perf_counter()
+        begun = process_time()
         state = evolve(state, GenerationSealed(generation=state.generations_done, trials=trials))
-        run.search_s += perf_counter() - begun
-    if recommend is not None:
-        run.recommended = recommend(state)
+        run.search_s += process_time() - begun
+        done = len(run.losses)
+        if recommend and any(done <= c < done + generation for c in CHECKPOINTS):
+            run.recommended[done] = recommend(state)
     return run
 
 
