@@ -17,12 +17,14 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from itertools import product
 from math import inf
 from pathlib import Path
 from time import monotonic
 
 import problems
+from ablations import ABLATIONS
 from failing import failures
 from search_cost import HISTORIES, cost
 from search_peers import APART, PEERS
@@ -40,15 +42,16 @@ def search(cell: Cell, evaluations: int) -> Run:
     problem = problems.problem(cell.problem)
     fails = failures(problem, cell.failures)
     if cell.method in PORTFOLIOS:
-        return lepton(
-            problem,
-            cell.seed,
-            evaluations,
-            PORTFOLIOS[cell.method],
-            cell.generation,
-            fails=fails,
-            recommend=RECOMMEND.get(cell.method),
-        )
+        with ABLATIONS.get(cell.method, nullcontext)():
+            return lepton(
+                problem,
+                cell.seed,
+                evaluations,
+                PORTFOLIOS[cell.method],
+                cell.generation,
+                fails=fails,
+                recommend=RECOMMEND.get(cell.method),
+            )
     return PEERS[cell.method](problem, cell.seed, evaluations, cell.generation, fails=fails)
 
 

@@ -8,26 +8,40 @@ from math import isnan
 from time import process_time
 from typing import TYPE_CHECKING, Any
 
+from ablations import ABLATIONS
+
 from lepton_core.declaration import Declaration, Portfolio
 from lepton_core.events import Failure, GenerationSealed, Proposal, SweepDeclared, TrialRecord
 from lepton_core.fold import SweepState, evolve, replay
 from lepton_core.plan import plan
-from lepton_core.proposers import DEFAULT_PROPOSERS
+from lepton_core.pools import JUDGED_PROPOSERS
+from lepton_core.proposers import UNJUDGED_PROPOSERS
+from lepton_core.recommendation import recommended
 
 if TYPE_CHECKING:
     from problems import Problem
 
 CHECKPOINTS = (25, 50, 100, 200)  # trials after which results are recorded
 PORTFOLIOS: dict[str, Portfolio] = {
-    "lepton": Portfolio(proposers=DEFAULT_PROPOSERS),
+    "lepton": Portfolio(proposers=JUDGED_PROPOSERS, judge=True),
+    "lepton-unjudged": Portfolio(proposers=UNJUDGED_PROPOSERS),
     **{f"lepton-{name}": Portfolio(proposers=(name,)) for name in ("ga", "pso", "rl", "random")},
+    **{
+        f"without-{name}": Portfolio(
+            proposers=tuple(other for other in JUDGED_PROPOSERS if other != name), judge=True
+        )
+        for name in JUDGED_PROPOSERS
+    },
+    **{name: Portfolio(proposers=JUDGED_PROPOSERS, judge=True) for name in ABLATIONS},
 }
 """Lepton's variants by the name that results give them."""
 
 Fails = Callable[[Mapping[str, Any]], bool]
-Recommend = Callable[[SweepState], Mapping[str, Any]]
-RECOMMEND: dict[str, Recommend] = {}
-"""How a variant finds its answer, where it is not the trial of the lowest loss."""
+Recommend = Callable[[SweepState], int | None]
+RECOMMEND: dict[str, Recommend] = {
+    name: recommended for name, portfolio in PORTFOLIOS.items() if portfolio.judge
+}
+"""How a variant finds the number of its answer, where it is not the trial of the lowest loss."""
 
 
 @dataclass
@@ -117,8 +131,10 @@ def lepton(
         state = evolve(state, GenerationSealed(generation=state.generations_done, trials=trials))
         run.search_s += process_time() - begun
         done = len(run.losses)
-        if recommend and any(done <= c < done + generation for c in CHECKPOINTS):
-            run.recommended[done] = recommend(state)
+        if recommend and problem.noisy and any(done <= c < done + generation for c in CHECKPOINTS):
+            number = recommend(state)
+            if number is not None:
+                run.recommended[done] = run.params[number]
     return run
 
 

@@ -62,6 +62,7 @@ class Choice:
         self.ask, self.first_number = ask, first_number
         self.cube: Cube = cube_of(ask.space)
         self.proposers = tuple(proposers)
+        self.state = state
         self.generator = rng(ask.seed, ask.generation, "judge")
         entries = selected(state.archive)
         self._learn(state, entries)
@@ -113,7 +114,7 @@ class Choice:
         self.inside = np.zeros(self.room, dtype=bool)
         self.size = 0
         for source, name in enumerate(self.proposers):
-            pool = POOLS[name](self.elite, self.generator, POOL)
+            pool = POOLS[name](self.elite, self.generator, self._share(name))
             self._add(pool.points, pool.parents, np.full(len(pool.points), source))
 
     def _add(self, points: Array, parents: NDArray[np.intp], source: NDArray[np.intp]) -> None:
@@ -142,6 +143,15 @@ class Choice:
         for believer in self.believers:
             believer.add(features)
 
+    def _share(self, name: str) -> int:
+        """How many candidates a proposer draws: as many as any other."""
+        del name
+        return POOL
+
+    def _turn(self, slot: int) -> int:
+        """Which judge fills a slot: trial by trial, whatever the generations."""
+        return (self.first_number + slot) % len(JUDGES)
+
     def _scores(self, judge: int) -> Array:
         scores = self.believers[judge].scores() + self.allowed[: self.size]
         if judge:
@@ -161,7 +171,7 @@ class Choice:
         """One for each of the first `MOST_CHOSEN` slots, fewer where no candidate is left."""
         found: list[Candidate] = []
         for order, slot in enumerate(self.ask.slots[:MOST_CHOSEN]):
-            judge = (self.first_number + slot) % 2
+            judge = self._turn(slot)
             if not self.size:
                 break
             for _ in range(ROUNDS if order else FIRST_ROUNDS):
