@@ -59,7 +59,9 @@ class Believer:
         self._mean, self._variance = np.zeros(room), np.zeros(room)
         self.size, self._rows = 0, n
         trust = 1 - min(1.0, kernel.noise / LUCK)
-        self.target = trust * float(targets.min()) + (1 - trust) * float(self._beliefs(targets).min())
+        self.target = trust * float(targets.min()) + (1 - trust) * float(
+            self._beliefs(targets).min()
+        )
 
     def _beliefs(self, targets: Array) -> Array:
         """``(n,)``, what the model believes of the trials themselves: their noise taken away."""

@@ -78,7 +78,9 @@ def test_the_least_file_has_defaults():
     declared, driven = parse_sweep(LEAST)
     assert (declared.seed, declared.generation, declared.metric) == (0, 8, "loss")
     assert declared.direction == "minimize"
-    assert declared.portfolio.proposers == JUDGED_PROPOSERS == ("ga", "pso", "rl", "local", "random")
+    assert (
+        declared.portfolio.proposers == JUDGED_PROPOSERS == ("ga", "pso", "rl", "local", "random")
+    )
     assert declared.portfolio.judge
     assert declared.portfolio.settings == {}
     assert declared.start_from == ()
