@@ -14,9 +14,9 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from lepton_core.judge.archive import Archive, selected
+from lepton_core.judge.believer import LUCK
 from lepton_core.judge.cube import cube_of
 from lepton_core.judge.fit import fit
-from lepton_core.judge.believer import LUCK
 from lepton_core.judge.kernel import JITTER
 from lepton_core.judge.one_thread import one_thread
 from lepton_core.judge.warp import warped
