@@ -330,7 +330,10 @@ def test_a_space_may_be_given_in_three_ways():
         ({"direction": "up"}, "direction: found 'up'; expected minimize or maximize"),
         ({"portfolio": ["ga"]}, r"portfolio: found \['ga'\]"),
         ({"portfolio": {"proposers": ["gaa"]}}, r"portfolio\.proposers\[0\]: found 'gaa'"),
-        ({"portfolio": {"judge": False, "ga": {"popsize": 3}}}, r"portfolio\.ga\.popsize: unknown key"),
+        (
+            {"portfolio": {"judge": False, "ga": {"popsize": 3}}},
+            r"portfolio\.ga\.popsize: unknown key",
+        ),
         ({"start_from": [{"x": 3, "n": 1, "kind": "a"}]}, r"start_from\[0\]\.x: found 3"),
         ({"start_from": {"x": 0.5}}, "start_from: found .*expected a list of params"),
         ({"name": "demo"}, "name is 'demo', but this release records no Optimizer in MLflow"),
@@ -349,7 +352,9 @@ def test_starting_points_come_first():
 
 
 def test_a_portfolio_is_named_as_in_a_sweep_file():
-    alone = optimizer(portfolio={"proposers": ["rl"], "judge": False, "rl": {"rate": 0.5}}, generation=4)
+    alone = optimizer(
+        portfolio={"proposers": ["rl"], "judge": False, "rl": {"rate": 0.5}}, generation=4
+    )
     alone.minimize(square, trials=12)
     assert list(alone.trials["proposer"]) == ["sobol"] * 4 + ["rl"] * 8
     assert alone.history[0].declaration.portfolio.settings["rl"]["rate"] == 0.5

@@ -27,10 +27,7 @@ def placed(draw, space=None):
 def edges(space, j, u):
     """Where the cell of a coordinate begins and ends, but for the cube's own borders."""
     k = space.choices.get(j)
-    if k is not None:
-        at = (round(u * k) / k,)
-    else:
-        at = space.cell(j, u) or ()
+    at = (space.cell(j, u) or ()) if k is None else (round(u * k) / k,)
     return [one for one in at if 0 < one < 1]
 
 

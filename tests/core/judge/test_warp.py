@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lepton_core.judge.warp import warped
+from lepton_core.rng import rng
 
 LOSSES = st.lists(
     st.floats(allow_nan=False, allow_infinity=False)
@@ -38,11 +39,11 @@ def test_one_endless_loss_leaves_the_others_told_apart():
 
 
 def test_scale_and_shift_of_losses_do_not_matter():
-    losses = np.random.default_rng(1).gamma(0.5, size=40)
+    losses = rng(1, "losses").gamma(0.5, size=40)
     assert warped(1000 * losses - 5) == pytest.approx(warped(losses), abs=1e-9)
 
 
 def test_targets_are_about_standardised():
-    targets = warped(np.random.default_rng(1).lognormal(sigma=3, size=200))
+    targets = warped(rng(1, "losses").lognormal(sigma=3, size=200))
     assert abs(targets.mean()) < 0.02
     assert targets.std() == pytest.approx(1, abs=0.1)
