@@ -201,4 +201,4 @@ def test_it_learns_where_trials_fail(size, most):
     for seed in range(3):
         events, _ = swept(declared(BALL, seed=seed, generation=size), half, 56)
         failed += [trial.failure is not None for trial in trials_of(events)[24:]]
-    assert np.mean(failed) < most
+    assert sum(failed) < most * len(failed)
