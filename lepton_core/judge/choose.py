@@ -113,6 +113,7 @@ class Choice:
         self.allowed = np.zeros(self.room)  # what is added to a score
         self.inside = np.zeros(self.room, dtype=bool)
         self.size = 0
+        self.keys: set[str] = set()  # of the configurations chosen
         for source, name in enumerate(self.proposers):
             pool = POOLS[name](self.elite, self.generator, self._share(name))
             self._add(pool.points, pool.parents, np.full(len(pool.points), source))
@@ -189,10 +190,13 @@ class Choice:
             if scores[i] == TAKEN:
                 return None
             params = self.ask.space.decode(self.points[i])
-            if self.ask.space.key(params) not in self.ask.seen:
+            key = self.ask.space.key(params)
+            if key not in self.ask.seen and key not in self.keys:
                 break
             self.allowed[i] = scores[i] = TAKEN
         self.allowed[i] = TAKEN
+        # Of a number with very many values two points may be one configuration.
+        self.keys.add(key)
         for believer in self.believers:
             believer.believe(i)
         return Candidate(

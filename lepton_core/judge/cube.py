@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lepton_core.canonical import value_text
+from lepton_core.canonical import Value, value_text
 from lepton_core.cells import edge
 from lepton_core.domains import Choice, Fixed, Float, Int
 from lepton_core.space import Space
@@ -54,10 +54,9 @@ class Cube:
 
     @cached_property
     def conditions(self) -> dict[int, list[tuple[int, Array]]]:
-        """For each conditional dimension, its parents and the coordinates allowed there.
+        """For each conditional dimension, its parents and ``(k, 2)`` where allowed cells lie.
 
-        Parents come before their children. A condition that no value of a fixed parent can meet
-        has no allowed coordinates.
+        Parents come before their children. A fixed parent has the value that is asked of it.
         """
         space, place = self.space, {name: j for j, name in enumerate(self.space.free)}
         found: dict[int, list[tuple[int, Array]]] = {}
@@ -68,9 +67,8 @@ class Cube:
             for parent, allowed in space.params[name].when:
                 domain = space.params[parent]
                 if not isinstance(domain, Fixed):
-                    asked.append((place[parent], np.array([domain.encode(v) for v in allowed])))
-                elif value_text(domain.value) not in {value_text(v) for v in allowed}:
-                    asked.append((place[name], np.zeros(0)))
+                    cells = np.array([_cell(domain, value) for value in allowed])
+                    asked.append((place[parent], cells))
             found[place[name]] = asked
         return found
 
@@ -96,8 +94,10 @@ class Cube:
         active = np.ones(snapped.shape, dtype=bool)
         for j, asked in self.conditions.items():
             for parent, allowed in asked:
-                gaps = np.abs(snapped[:, parent, None] - allowed[None, :])
-                active[:, j] &= active[:, parent] & (gaps < 10.0**-DIGITS / 2).any(axis=1)
+                u = snapped[:, parent, None]
+                # A number with too many values to be snapped to them lies anywhere in its cell.
+                within = (allowed[:, 0] <= u) & ((u < allowed[:, 1]) | (allowed[:, 1] == 1.0))
+                active[:, j] &= active[:, parent] & within.any(axis=1)
         return active
 
     def features(self, snapped: Array) -> Array:
@@ -147,6 +147,17 @@ def _levels(domain: object) -> tuple[Array, Array]:
     if not domain.log:
         return np.arange(1, domain.cells) / domain.cells, levels
     return np.array([edge(domain, i) for i in range(1, domain.cells)]), levels
+
+
+def _cell(domain: object, value: Value) -> tuple[float, float]:
+    """Where the cell of a value begins and ends."""
+    if isinstance(domain, Choice):
+        k, n = [value_text(v) for v in domain.choices].index(value_text(value)), len(domain.choices)
+        return k / n, (k + 1) / n
+    if not isinstance(domain, Int) or not isinstance(value, int):
+        raise TypeError(f"found {domain!r} and {value!r}; expected a choice or a whole number")
+    k = (value - domain.low) // (domain.step or 1)
+    return edge(domain, k), edge(domain, k + 1)
 
 
 def _pace(domain: object) -> float:

@@ -8,6 +8,7 @@ it does the same whatever the size of a generation.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ FIRST, MOST, LEAST = 0.8, 1.6, 2.0**-6  # sides, of the cube
 BLOCK = 8  # trials, at least, that make a success or a failure
 PATIENCE = 2  # successes, or failures, in a row, until the side changes
 PROGRESS = 1e-3  # the least success, of the distance from the usual loss to the best
+HUGE = 8e307  # what is further from 0 than that counts as that far: differences stay finite
+MAX_LOSS = sys.float_info.max
 STRETCH = (0.2, 5.0)  # of the side, by length-scale
 
 
@@ -60,8 +63,7 @@ def update(region: Region, before: Sequence[float], now: Sequence[float], trials
     if goal is None:
         if not before:
             return region
-        best = min(before)
-        goal = best - PROGRESS * abs(float(np.median(before)) - best)
+        goal = _goal(before)
     met = region.met or (bool(now) and min(now) < goal)
     trials += region.trials
     if trials < BLOCK:
@@ -74,6 +76,12 @@ def update(region: Region, before: Sequence[float], now: Sequence[float], trials
     elif failures == PATIENCE:
         side, failures = side / 2, 0
     return Region(side if side >= LEAST else FIRST, successes, failures)
+
+
+def _goal(before: Sequence[float]) -> float:
+    """Below what a loss is progress; finite, as a snapshot needs it, however huge losses are."""
+    best, usual = min(before), float(np.median(np.clip(before, -HUGE, HUGE)))
+    return max(-MAX_LOSS, best - PROGRESS * abs(usual - max(best, -HUGE)))
 
 
 def half_widths(region: Region, lengths: Array, numbers: NDArray[np.bool_]) -> Array:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 TINY = 1e-12
+HUGE = 8e307  # what is further from 0 than that counts as that far: differences stay finite
+MOST = 1e300  # spreads from the median: where most losses are equal, another may be endlessly far
 
 
 def warped(losses: Array) -> Array:
@@ -31,8 +33,10 @@ def warped(losses: Array) -> Array:
     """
     n = len(losses)
     scores = ndtri((rankdata(losses) - 0.5) / n)
-    low, median, high = np.percentile(losses, (25, 50, 75))
-    sizes = (losses - median) / (high - low + TINY)
+    sizes = np.clip(losses, -HUGE, HUGE)
+    low, median, high = np.percentile(sizes, (25, 50, 75))
+    with np.errstate(over="ignore"):
+        sizes = np.clip((sizes - median) / (high - low + TINY), -MOST, MOST)
     sizes = np.sign(sizes) * np.log1p(np.abs(sizes))
     sizes = (sizes - sizes.mean()) / (sizes.std() + TINY)
     found: Array = 0.5 * scores + 0.5 * sizes
