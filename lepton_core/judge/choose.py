@@ -20,7 +20,7 @@ from lepton_core.judge.feasibility import Feasibility
 from lepton_core.judge.fit import fit
 from lepton_core.judge.one_thread import one_thread
 from lepton_core.judge.region import half_widths
-from lepton_core.judge.state import JudgeState
+from lepton_core.judge.state import JUDGES, JudgeState
 from lepton_core.judge.warp import warped
 from lepton_core.pools import POOLS
 from lepton_core.pools.elite import NOBODY, Elite
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 POOL = 160  # candidates of each proposer
-MOST_CHOSEN = 64  # slots of a generation that are filled one by one
+MOST_CHOSEN = 64  # slots of a generation that the judge fills, one by one
 SEARCHED, MUTANTS = 20, 8  # candidates of which so many mutants join them
 FIRST_ROUNDS, ROUNDS = 3, 1  # of this search before the first choice, and before the others
 LEAST_LOCAL = 24  # trials that the local model learns from, or 3 for each dimension
@@ -43,7 +43,7 @@ LOCAL_SHARE = 0.4  # of the trials
 OUTSIDE = -1000.0  # added to the score of what lies outside the trust region
 TAKEN = -np.inf  # the score of what was chosen or tried
 
-JUDGES = ("global", "local")
+NO_JUDGE = "none"  # in the place of the judge that chose a candidate
 
 
 class Choice:
@@ -85,7 +85,7 @@ class Choice:
         near = np.sort(np.argsort(gaps, kind="stable")[:least])
         near_targets = warped(losses[near])
         narrow = fit(features[near], cube.groups, near_targets)
-        pool = POOL * (len(self.proposers) + 2)
+        pool = sum(self._share(name) for name in self.proposers) + 2 * self._share("local")
         self.room = pool + SEARCHED * MUTANTS * (FIRST_ROUNDS + ROUNDS * slots)
         self.believers = (
             Believer(wide, features, targets, self.room, slots),
@@ -117,6 +117,7 @@ class Choice:
         for source, name in enumerate(self.proposers):
             pool = POOLS[name](self.elite, self.generator, self._share(name))
             self._add(pool.points, pool.parents, np.full(len(pool.points), source))
+        self.drawn = self.size
 
     def _add(self, points: Array, parents: NDArray[np.intp], source: NDArray[np.intp]) -> None:
         """Candidates that are not there yet join those of both models."""
@@ -147,7 +148,7 @@ class Choice:
     def _share(self, name: str) -> int:
         """How many candidates a proposer draws: as many as any other."""
         del name
-        return POOL
+        return max(POOL, len(self.ask.slots) if len(self.ask.slots) > MOST_CHOSEN else 0)
 
     def _turn(self, slot: int) -> int:
         """Which judge fills a slot: trial by trial, whatever the generations."""
@@ -169,7 +170,7 @@ class Choice:
         self._add(mutants, self.parents[around], self.source[around])
 
     def candidates(self) -> tuple[Candidate, ...]:
-        """One for each of the first `MOST_CHOSEN` slots, fewer where no candidate is left."""
+        """One for each slot, fewer where no candidate is left."""
         found: list[Candidate] = []
         for order, slot in enumerate(self.ask.slots[:MOST_CHOSEN]):
             judge = self._turn(slot)
@@ -179,40 +180,56 @@ class Choice:
                 self._search(judge)
             chosen = self._choose(judge)
             if chosen is None:
-                break
+                return tuple(found)
             found.append(chosen)
-        return tuple(found)
+        return (*found, *self._unjudged(len(self.ask.slots) - len(found)))
 
     def _choose(self, judge: int) -> Candidate | None:
+        """The candidate of the best score that was not tried; both models then believe it was."""
         scores = self._scores(judge)
         while True:
             i = int(np.argmax(scores))
             if scores[i] == TAKEN:
                 return None
-            params = self.ask.space.decode(self.points[i])
-            key = self.ask.space.key(params)
-            if key not in self.ask.seen and key not in self.keys:
+            found = self._take(i, {"judge": JUDGES[judge], "score": round(float(scores[i]), 2)})
+            if found is not None:
                 break
-            self.allowed[i] = scores[i] = TAKEN
-        self.allowed[i] = TAKEN
-        # Of a number with very many values two points may be one configuration.
-        self.keys.add(key)
+            scores[i] = TAKEN
         for believer in self.believers:
             believer.believe(i)
+        return found
+
+    def _unjudged(self, slots: int) -> list[Candidate]:
+        """Candidates as the pools drew them, from all proposers alike: for very large generations.
+
+        To choose hundreds one by one would take long, and the last of them would rest on beliefs.
+        """
+        found: list[Candidate] = []
+        for i in self.generator.permutation(self.drawn) if slots else ():
+            candidate = self._take(int(i), {"judge": NO_JUDGE})
+            if candidate is not None:
+                found.append(candidate)
+            if len(found) == slots:
+                break
+        return found
+
+    def _take(self, i: int, how: dict[str, Any]) -> Candidate | None:
+        """A candidate, which is then gone; None: it is gone, or was tried before."""
+        if self.allowed[i] == TAKEN:
+            return None
+        self.allowed[i] = TAKEN
+        params = self.ask.space.decode(self.points[i])
+        key = self.ask.space.key(params)
+        # Of a number with very many values two points may be one configuration.
+        if key in self.ask.seen or key in self.keys:
+            return None
+        self.keys.add(key)
+        parents = dict.fromkeys(int(p) for p in self.parents[i] if p != NOBODY)
         return Candidate(
             params=params,
             proposer=self.proposers[self.source[i]],
-            origin=self._origin(i, judge, float(scores[i])),
+            origin={**how, "parents": [int(self.elite.numbers[p]) for p in parents]},
         )
-
-    def _origin(self, i: int, judge: int, score: float) -> dict[str, Any]:
-        """Which judge chose it, how it scored, and from which trials it was made."""
-        parents = dict.fromkeys(int(p) for p in self.parents[i] if p != NOBODY)
-        return {
-            "judge": JUDGES[judge],
-            "score": round(score, 2),
-            "parents": [int(self.elite.numbers[p]) for p in parents],
-        }
 
 
 def choose(
@@ -227,8 +244,7 @@ def choose(
         first_number: The number of the generation's first trial.
 
     Returns:
-        Fewer than were asked for in a generation of more than `MOST_CHOSEN`, or where all that
-        was drawn was tried before.
+        Fewer than were asked for where all that was drawn was tried before.
     """
     with one_thread():
         return Choice(state, proposers, ask, first_number).candidates()

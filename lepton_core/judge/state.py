@@ -15,6 +15,7 @@ from lepton_core.judge.region import Region
 from lepton_core.proposers.base import Told
 
 LATELY = 64  # choices
+JUDGES = ("global", "local")  # what a choice's origin says of who made it
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def update(state: JudgeState, told: Told) -> JudgeState:
     before = [one.loss for one in state.archive.usable if one.loss is not None]
     now = [loss for loss in told.losses if loss < inf]
     proposals = [trial.proposal for trial in told.trials]
-    chosen = [one.proposer for one in proposals if "judge" in one.origin]
+    chosen = [one.proposer for one in proposals if one.origin.get("judge") in JUDGES]
     return JudgeState(
         archive=archive.update(state.archive, told),
         region=region.update(state.region, before, now, len(told.trials)),

@@ -174,13 +174,14 @@ def test_where_from_a_candidate_is_is_told():
     assert len({one.proposer for one in found}) > 1
 
 
-def test_a_large_generation_is_filled_up_evenly():
-    found = Told(MIXED, told_losses(20)).suggest(MOST_CHOSEN + 6)
-    assert all("judge" in one.origin for one in found[:MOST_CHOSEN])
+def test_a_large_generation_is_filled_up_by_all_proposers_alike():
+    slots = MOST_CHOSEN + 60
+    found = Told(MIXED, told_losses(20)).suggest(slots)
+    assert all(one.origin["judge"] in ("global", "local") for one in found[:MOST_CHOSEN])
     rest = found[MOST_CHOSEN:]
-    assert [one.proposer for one in rest] == ["random"] * 6
-    assert all("draw" in one.origin for one in rest)
-    assert len({MIXED.key(one.params) for one in found}) == MOST_CHOSEN + 6
+    assert all(one.origin["judge"] == "none" for one in rest)
+    assert {one.proposer for one in rest} == set(JUDGED_PROPOSERS)
+    assert len({MIXED.key(one.params) for one in found}) == slots
 
 
 def test_the_first_of_a_generation_is_the_same_whatever_its_size():
