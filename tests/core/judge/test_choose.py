@@ -2,12 +2,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from judged import FAILED, declared
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from lepton_core import portfolio
 from lepton_core.domains import Choice, Float, Int
 from lepton_core.judge.choose import JUDGES, MOST_CHOSEN
-from lepton_core.pools import JUDGED_PROPOSERS
+from lepton_core.pools import JUDGED_PROPOSERS, POOLS, random
 from lepton_core.proposers.base import Candidate, Seen
 from lepton_core.rng import rng
 from lepton_core.space import Space
@@ -197,6 +197,29 @@ def test_the_number_of_threads_does_not_matter(n):
         with threadpool_limits(threads, user_api="blas"):
             found.append(text(told.suggest(4)))
     assert found[0] == found[1]
+
+
+def test_the_judge_s_linear_algebra_runs_on_one_thread(monkeypatch):
+    """Small sums come out alike on one thread and on two, at times; so it is looked up."""
+    threads = []
+
+    def draw(*arguments):
+        threads.append(
+            {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+        )
+        return random.draw(*arguments)
+
+    monkeypatch.setitem(POOLS, "random", draw)
+    with threadpool_limits(2, user_api="blas"):
+        Told(MIXED, told_losses(12)).suggest(1)
+        assert {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"} == {2}
+    assert threads == [{1}]
+
+
+def test_what_fills_up_a_large_generation_repeats_none_of_it():
+    space = Space({"n": Int(1, 90)})
+    told = Told(space, told_losses(12))
+    assert len({one.params["n"] for one in told.suggest(70)}) == 70
 
 
 def test_members_that_are_left_out_propose_nothing():

@@ -109,6 +109,11 @@ def test_shares_are_of_what_was_chosen_lately():
     declaration = declared(MIXED)
     even = portfolio.shares(portfolio.init(declaration), declaration)
     assert even == dict.fromkeys(JUDGED_PROPOSERS, 1 / 5)
+    events, state = swept(declaration, loss, 12)
+    few = proposers_of(events)[8:]
+    assert portfolio.shares(state.portfolio, declaration) == {
+        name: few.count(name) / 4 for name in JUDGED_PROPOSERS
+    }
     events, state = swept(declaration, loss, 96)
     lately = proposers_of(events)[8:][-LATELY:]
     shares = portfolio.shares(state.portfolio, declaration)
@@ -117,8 +122,10 @@ def test_shares_are_of_what_was_chosen_lately():
 
 
 def test_what_fills_up_a_large_generation_is_no_choice_of_the_judge_s():
-    _, state = swept(declared(MIXED, generation=70), loss, 140)
-    assert len(state.portfolio.judge.chosen) == 64
+    events, state = swept(declared(MIXED, generation=70), loss, 140)
+    judged = [t.proposal.proposer for t in events[-1].trials if "judge" in t.proposal.origin]
+    assert state.portfolio.judge.chosen == tuple(judged)
+    assert len(judged) == 64
 
 
 @FEW

@@ -47,3 +47,15 @@ def test_targets_are_about_standardised():
     targets = warped(rng(1, "losses").lognormal(sigma=3, size=200))
     assert abs(targets.mean()) < 0.02
     assert targets.std() == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [[1.7e308, -1.7e308, 1.7e308, 0.0], [1.7e308] * 5 + [-1.7e308] * 5, [0.0] * 9 + [1e300]],
+    ids=["far apart", "half and half", "one endless"],
+)
+def test_differences_that_overflow_are_no_accident(losses):
+    """An infinity's difference to another would be no number, and end the fit."""
+    targets = warped(np.array(losses))
+    assert np.isfinite(targets).all()
+    assert targets[np.argmax(losses)] - targets[np.argmin(losses)] > 1
