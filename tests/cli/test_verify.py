@@ -60,26 +60,15 @@ def test_verify_names_a_seal_that_was_taken_out(driven, lepton):
 def test_verify_tells_a_search_that_changed_from_a_history_that_was_altered(
     driven, lepton, lepton_json, monkeypatch
 ):
-    from lepton_core.proposers import PROPOSERS
-    from lepton_core.proposers.ga import GA
+    from lepton_core.pools import POOLS
 
-    class Changed(GA):
-        def suggest(self, state, ask):
-            return super().suggest(
-                state,
-                type(ask)(
-                    space=ask.space,
-                    seed=ask.seed + 1,
-                    generation=ask.generation,
-                    slots=ask.slots,
-                    seen=ask.seen,
-                ),
-            )
+    def changed(elite, generator, m):
+        return POOLS["random"](elite, generator, m)
 
-    monkeypatch.setitem(PROPOSERS, "ga", Changed)
+    monkeypatch.setitem(POOLS, "ga", changed)
     code, answer = lepton_json("verify", "demo")
     assert (code, answer["intact"], answer["same_proposals"]) == (6, True, False)
-    assert answer["divergence"]["generation"] == 1
+    assert answer["divergence"]["generation"] == 2  # the first that the judge filled
     code, shown = lepton("verify", "demo")
     assert code == 6
     assert "recomputing differs from trial" in shown

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 
-TRIAL = "(select run_uuid from runs where name = 'gen01-01')"
+TRIAL = "(select run_uuid from runs where name = 'gen01-02')"
 PARENT = "(select run_uuid from runs where name = 'demo' and experiment_id = 1 and user_id != 'me')"
 LEDGER = "(select run_uuid from runs where name = 'demo' and experiment_id = 2 and user_id != 'me')"
 REGISTER = "(select run_uuid from runs where name = 'register of sweeps')"
@@ -113,7 +113,7 @@ EDITED = {
     "the proposal was edited": (
         [
             (
-                "update tags set value = replace(value, '\"slot\":1', '\"slot\":3') "
+                "update tags set value = replace(value, '\"slot\":2', '\"slot\":3') "
                 f"where key = 'lepton.proposal' and run_uuid = {TRIAL}"
             )
         ],

@@ -50,7 +50,11 @@ SWEEP: dict[str, Any] = {
     "seed": 7,
     "timeout": 300,
     "start_from": [{"lr": 0.1, "x": 0.5, "depth": 6, "kind": None}],
-    "portfolio": {"proposers": ["ga", "pso", "rl", "random"], "ga": {"population": 8}},
+    "portfolio": {
+        "proposers": ["ga", "pso", "rl", "random"],
+        "judge": False,
+        "ga": {"population": 8},
+    },
     "nightly": {"trials": 8},
 }
 

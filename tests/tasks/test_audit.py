@@ -65,7 +65,7 @@ def edit(store, statement, *values):
 
 
 EDITS = {
-    "param x": "update params set value = '0.5' where key = 'x' and run_uuid = ?",
+    "param x": "update params set value = '0.123' where key = 'x' and run_uuid = ?",
     "metric loss": "update latest_metrics set value = 9 where key = 'loss' and run_uuid = ?",
     "tag lepton.result of another attempt": (
         "update tags set value = replace(value, '\"attempt\":0', '\"attempt\":1') "

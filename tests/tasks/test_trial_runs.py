@@ -244,10 +244,9 @@ def test_a_run_that_the_objective_deleted_is_there_again(trial_of):
 def test_the_sweeps_own_run_shows_its_best_and_the_shares_of_its_proposers(sweep_folder, drivers):
     best = drivers.run(sweep_folder.path, in_process=True).ending()["best"]
     (parent,) = of_kind(sweep_folder.path, "sweep")
-    assert set(parent.history) == {"best_loss", "share_ga", "share_pso", "share_rl"}
+    members = ("ga", "pso", "rl", "local", "random")
+    assert set(parent.history) == {"best_loss", *(f"share_{name}" for name in members)}
     assert parent.history["best_loss"][-1] == best["value"]
-    for shares in zip(
-        *(parent.history[f"share_{name}"] for name in ("ga", "pso", "rl")), strict=True
-    ):
+    for shares in zip(*(parent.history[f"share_{name}"] for name in members), strict=True):
         assert sum(shares) == pytest.approx(1)
     assert len(parent.history["share_ga"]) == 3
