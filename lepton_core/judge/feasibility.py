@@ -1,9 +1,10 @@
 """How likely a candidate is to give a usable result, learned from the failures so far.
 
-A Gaussian process is fitted to 1 for a usable trial and -1 for a failed one; its mean, brought
-back to [0, 1], is the probability that expected improvement is weighed by (Gelbart, Snoek and
-Adams, "Bayesian optimization with unknown constraints", UAI 2014). Where trials fail without a
-pattern, the fit finds noise, and all candidates are alike.
+A Gaussian process is fitted to 1 for a usable trial and -1 for a failed one. The probability that
+expected improvement is weighed by (Gelbart, Snoek and Adams, "Bayesian optimization with unknown
+constraints", UAI 2014) is that of a positive value there: near to failures without an exception it
+is nearly none, however much improvement is expected. Where trials fail without a pattern the fit
+finds noise, and all candidates are about alike.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import solve_triangular
+from scipy.special import log_ndtr
 
 from lepton_core.judge.fit import fit
 from lepton_core.judge.kernel import JITTER
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-LEAST = 0.02  # probability
+DOUBT = 0.01  # variance, everywhere: where failures begin is never known exactly
+LEAST = -50.0  # of a logarithm of a probability
 USABLE = 150  # trials that are learned from, evenly spaced
 
 
@@ -43,11 +46,15 @@ class Feasibility:
         self._known = self._kernel.scaled(features)
         covariance = self._kernel.between(self._known, self._known)
         covariance[np.diag_indices(len(labels))] += self._kernel.noise + JITTER
-        self._weights = cho_solve(cho_factor(covariance, lower=True), labels - self._usual)
+        self._factor = np.linalg.cholesky(covariance)
+        self._white = solve_triangular(self._factor, labels - self._usual, lower=True)
 
     def log_probability(self, features: Array) -> Array:
         """``(m,)`` logarithms for ``(m, f)`` features."""
-        across = self._kernel.between(self._kernel.scaled(features), self._known)
-        found = (across @ self._weights + self._usual + 1) / 2
-        logs: Array = np.log(np.clip(found, LEAST, 1.0))
+        across = self._kernel.between(self._known, self._kernel.scaled(features))
+        whitened = solve_triangular(self._factor, across, lower=True)
+        mean = self._white @ whitened + self._usual
+        variance = self._kernel.signal - (whitened * whitened).sum(axis=0)
+        deviation = np.sqrt(np.maximum(variance, 0.0) + self._kernel.noise + DOUBT)
+        logs: Array = np.maximum(log_ndtr(mean / deviation), LEAST)
         return logs

@@ -62,5 +62,5 @@ def test_any_number_of_trials_is_learned_from():
     failed = at[:, 0] > 0.8
     features = CUBE.features(at)
     model = Feasibility(features[~failed], features[failed][:100], CUBE.groups)
-    found = model.log_probability(features)
-    assert found[failed].mean() < np.log(0.3) < np.log(0.8) < found[~failed].mean()
+    found = np.exp(model.log_probability(features))
+    assert found[failed].mean() < 0.3 < 0.8 < found[~failed].mean()
