@@ -12,7 +12,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check check-format check-lint check-types check-imports fmt cov crashes bench fuzz dist constraints clean FORCE
+.PHONY: help setup demo test check check-format check-lint check-types check-imports fmt cov crashes bench peers fuzz dist constraints clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ crashes: setup ## Kill drivers and workers at every write point, and write docs/
 
 bench: setup ## Measure what Lepton itself costs per trial
 	$(BIN)/python benchmarks/overhead.py $(ARGS)
+
+peers: ## Make the environments of the published searchers that need their own, for benchmarks/search.py (a few GB)
+	sh .ci/peers $(ARGS)
 
 fuzz: setup ## Fuzz with 100,000 inputs for each target (an hour; with atheris where it is installed)
 	$(BIN)/python tests/fuzz/run.py $(ARGS)

@@ -10,7 +10,7 @@ from lepton_core.space import Choice, Domain, Fixed, Float, Int, Space
 
 def parents_first(space: Space) -> Sequence[str]:
     """All names, parents before the params whose condition asks for them."""
-    return space._by_dependency  # noqa: SLF001  (what it says is public, its order is not)
+    return space.by_dependency
 
 
 def active_params(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def search(cell: Cell, evaluations: int) -> Run:
                 PORTFOLIOS[cell.method],
                 cell.generation,
                 fails=fails,
-                recommend=RECOMMEND.get(cell.method),
+                recommend=RECOMMEND.get(cell.method) if problem.noisy else None,
             )
     return PEERS[cell.method](problem, cell.seed, evaluations, cell.generation, fails=fails)
 

@@ -131,7 +131,7 @@ def lepton(
         state = evolve(state, GenerationSealed(generation=state.generations_done, trials=trials))
         run.search_s += process_time() - begun
         done = len(run.losses)
-        if recommend and problem.noisy and any(done <= c < done + generation for c in CHECKPOINTS):
+        if recommend and any(done <= c < done + generation for c in CHECKPOINTS):
             number = recommend(state)
             if number is not None:
                 run.recommended[done] = run.params[number]
