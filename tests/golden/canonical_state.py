@@ -23,7 +23,9 @@ RELATIVE, ABSOLUTE = 1e-9, 1e-12  # platforms differ in the last digits of exp a
 def canonical_state(state) -> dict[str, Any]:
     """A state as JSON can hold it."""
     best, budget = state.best, state.settings.budget if state.settings else None
+    judged = state.declaration.portfolio.judge
     return {
+        **({"judge": plain(state.portfolio.judge)} if judged else {}),
         "declaration": digest(canonical_json(state.declaration.to_record())),
         "budget": None if budget is None else {"trials": budget.trials, "hours": budget.hours},
         "generations": state.generations_done,

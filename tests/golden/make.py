@@ -58,7 +58,7 @@ SWEEPS: dict[str, dict[str, Any]] = {
         "sweep": {
             "space": PLAIN,
             "generation": 1,
-            "portfolio": {"proposers": ["random", "sobol"]},
+            "portfolio": {"proposers": ["random", "sobol"], "judge": False},
             "start_from": [{"x": 0.5, "y": -0.5, "n": 3}],
         },
         "drives": [(9, None)],
@@ -66,7 +66,7 @@ SWEEPS: dict[str, dict[str, Any]] = {
     "conditional": {
         "sweep": {
             "space": CONDITIONAL,
-            "portfolio": {"proposers": ["ga"]},
+            "portfolio": {"proposers": ["ga"], "judge": False},
             "start_from": [
                 {**START, "booster": "gbtree", "fixed": "binary:logistic"},
                 {**START, "booster": None, "fixed": "binary:logistic"},
@@ -83,7 +83,7 @@ SWEEPS: dict[str, dict[str, Any]] = {
         "drives": [(28, None)],
     },
     "failures": {
-        "sweep": {"space": PLAIN, "timeout": 2, "portfolio": {"proposers": ["rl"]}},
+        "sweep": {"space": PLAIN, "timeout": 2, "portfolio": {"proposers": ["rl"], "judge": False}},
         "drives": [(24, None)],
         "environment": {"GOLDEN_ENDINGS": ENDINGS},
     },
@@ -92,13 +92,13 @@ SWEEPS: dict[str, dict[str, Any]] = {
             "space": PLAIN,
             "generation": 16,
             "direction": "maximize",
-            "portfolio": {"proposers": ["pso"], "pso": {"particles": 5}},
+            "portfolio": {"proposers": ["pso"], "judge": False, "pso": {"particles": 5}},
             "seed": 2**62 + 1,
         },
         "drives": [(40, None), (64, None)],
     },
     "killed": {
-        "sweep": {"space": CONDITIONAL, "seed": 3},
+        "sweep": {"space": CONDITIONAL, "seed": 3, "portfolio": {"judge": False}},
         "drives": [(12, 60), (12, 75), (12, None), (28, 85), (40, 40)],
     },
     "portfolio": {
@@ -106,9 +106,18 @@ SWEEPS: dict[str, dict[str, Any]] = {
             "space": CONDITIONAL,
             "generation": 16,
             "seed": 11,
-            "portfolio": {"proposers": ["ga", "pso", "rl", "sobol", "random"]},
+            "portfolio": {"proposers": ["ga", "pso", "rl", "sobol", "random"], "judge": False},
         },
         "drives": [(96, None)],
+    },
+    "judged": {  # more trials than the judge remembers
+        "sweep": {
+            "space": CONDITIONAL,
+            "generation": 16,
+            "seed": 5,
+            "portfolio": {"proposers": ["ga", "pso", "rl", "local", "random"], "judge": True},
+        },
+        "drives": [(200, None), (352, None)],
     },
 }
 

@@ -15,6 +15,7 @@ import pytest
 from lepton_core.events import FailureKind, GenerationSealed
 from lepton_core.fold import evolve, replay
 from lepton_core.plan import plan
+from lepton_core.pools import POOLS
 from lepton_core.proposers import PROPOSERS
 from lepton_core.verification import proposal_text
 from lepton_tasks.doctor.audit import audit
@@ -111,7 +112,7 @@ def test_together_they_hold_whatever_a_history_can_hold():
     rows = [row for x in every if x["line"] == "seal" for row in json.loads(x["text"])["trials"]]
     runs = [line for line in every if line["line"] == "run"]
     declared = [line["declaration"] for line in every if line["line"] == "header"]
-    assert {row[2] for row in rows} == {*PROPOSERS, "start"}
+    assert {row[2] for row in rows} == {*PROPOSERS, *POOLS, "start"}
     assert {row[7][0] for row in rows if row[7]} == {*get_args(FailureKind)} - {"told"}
     assert {run["status"] for run in runs} == {"FINISHED", "FAILED", "KILLED", "RUNNING"}
     assert any(row[1] for row in rows), "no attempt was issued again"
