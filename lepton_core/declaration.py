@@ -21,6 +21,7 @@ MAX_GENERATION = 10_000
 MAX_WORKERS = 1024
 MAX_SEED = 2**63 - 1
 MAX_TRIALS = 10_000_000
+MAX_REPLICATES = 100
 Direction = Literal["minimize", "maximize"]
 
 
@@ -52,11 +53,13 @@ class Portfolio:
     Attributes:
         settings: What is set of each proposer, and of ``credit``, by name; see
             `lepton_core.proposers.settings`. What is not set has its default.
+        replicates: How often the judge has each of the best configurations evaluated in all.
     """
 
     proposers: tuple[str, ...]
     judge: bool = False
     settings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    replicates: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +91,7 @@ class Declaration:
             "generation": self.generation,
             "metric": self.metric,
             "direction": self.direction,
-            "portfolio": {
-                "proposers": list(self.portfolio.proposers),
-                "judge": self.portfolio.judge,
-                "settings": {k: dict(v) for k, v in self.portfolio.settings.items()},
-            },
+            "portfolio": _portfolio_record(self.portfolio),
             "start_from": [dict(params) for params in self.start_from],
         }
 
@@ -147,6 +146,17 @@ class Declaration:
             )
 
 
+def _portfolio_record(portfolio: Portfolio) -> dict[str, Any]:
+    """The portfolio; what was not there in the first release only where it says something."""
+    more = {"replicates": portfolio.replicates} if portfolio.replicates > 1 else {}
+    return {
+        "proposers": list(portfolio.proposers),
+        "judge": portfolio.judge,
+        "settings": {k: dict(v) for k, v in portfolio.settings.items()},
+        **more,
+    }
+
+
 def _recorded_space(fields: Fields) -> Space:
     pairs = fields.list("space")
     for pair in pairs:
@@ -172,6 +182,7 @@ def _recorded_portfolio(fields: Fields) -> Portfolio:
     return Portfolio(
         proposers=proposers,
         judge=fields.flag("judge"),
+        replicates=fields.whole("replicates", 1, MAX_REPLICATES) if fields.has("replicates") else 1,
         settings={
             name: {key: below.below(name).number(key) for key in below.map(name)}
             for name in settings

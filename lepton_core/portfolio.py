@@ -232,9 +232,26 @@ def suggest(
 def _judged(
     state: PortfolioState, declaration: Declaration, ask: Ask, first_number: int
 ) -> tuple[Candidate, ...]:
-    """The judge's choice, and uniform points where it has none left."""
-    from lepton_core.judge.choose import choose  # noqa: PLC0415  (SciPy, which replay can do without)
+    """Replicates, the judge's choice, and uniform points where it has none left."""
+    # SciPy takes half a second, which replay can do without.
+    from lepton_core.judge.replicate import replicates  # noqa: PLC0415
 
+    wanted = declaration.portfolio.replicates
+    again = replicates(state.judge.archive, ask, first_number, wanted)
+    others = tuple(slot for slot in ask.slots if slot not in again)
+    fresh = _chosen(state, declaration, replace(ask, slots=others), first_number)
+    found = {**again, **dict(zip(others, fresh, strict=True))}
+    return tuple(found[slot] for slot in ask.slots)
+
+
+def _chosen(
+    state: PortfolioState, declaration: Declaration, ask: Ask, first_number: int
+) -> tuple[Candidate, ...]:
+    """The judge's choice, and uniform points where it has none left."""
+    from lepton_core.judge.choose import choose  # noqa: PLC0415
+
+    if not ask.slots:
+        return ()
     found = choose(state.judge, declaration.portfolio.proposers, ask, first_number)
     if len(found) == len(ask.slots):
         return found

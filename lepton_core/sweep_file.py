@@ -13,6 +13,7 @@ from lepton_core.credit import Credit
 from lepton_core.declaration import (
     MAX_GENERATION,
     MAX_METRIC,
+    MAX_REPLICATES,
     MAX_SEED,
     MAX_TRIALS,
     MAX_WORKERS,
@@ -45,6 +46,7 @@ OPTIONAL = (
     "portfolio",
     "nightly",
 )
+OWN_KEYS = ("proposers", "judge", "replicates")  # of a portfolio; others are its members'
 OBJECTIVE = re.compile(r"(?P<where>[^:]+(?:\.py)?):(?P<function>[A-Za-z_]\w*)")
 
 
@@ -192,7 +194,7 @@ def _portfolio(declared: Any, recorded: Declaration | None) -> Portfolio:
             f"found {shown(declared)}; expected such as {{proposers: [ga, rl]}}", path
         )
     members = dict.fromkeys((*POOLS, *PROPOSERS))
-    check_keys(declared, path, needed=(), optional=("proposers", "judge", CREDIT, *members))
+    check_keys(declared, path, needed=(), optional=(*OWN_KEYS, CREDIT, *members))
     judge = declared.get("judge", recorded.portfolio.judge if recorded else True)
     if not isinstance(judge, bool):
         raise DeclarationError(f"found {shown(judge)}; expected true or false", (*path, "judge"))
@@ -205,16 +207,25 @@ def _portfolio(declared: Any, recorded: Declaration | None) -> Portfolio:
     if not judge:
         kinds |= {name: PROPOSERS[name] for name in names if settings_of(PROPOSERS[name])}
     for name in declared:
-        if name not in (*kinds, "proposers", "judge"):
+        if name not in (*kinds, *OWN_KEYS):
             raise DeclarationError(f"{name} {_why_not(name, names, judge=judge)}", (*path, name))
     return Portfolio(
         proposers=names,
         judge=judge,
+        replicates=_replicates(declared.get("replicates", before.replicates), judge=judge),
         settings={
             name: _settings(kind, declared.get(name), before.settings.get(name, {}), (*path, name))
             for name, kind in kinds.items()
         },
     )
+
+
+def _replicates(value: Any, *, judge: bool) -> int:
+    path = ("portfolio", "replicates")
+    wanted = _whole(value, path, 1, MAX_REPLICATES)
+    if wanted > 1 and not judge:
+        raise DeclarationError("needs a judge, which says what is evaluated again", path)
+    return wanted
 
 
 def _why_not(name: str, names: tuple[str, ...], *, judge: bool) -> str:

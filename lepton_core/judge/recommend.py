@@ -8,12 +8,13 @@ optimization", 2018, section 4.2).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from lepton_core.judge.archive import Archive, selected
+from lepton_core.judge.archive import Archive, Entry, selected
 from lepton_core.judge.believer import LUCK
 from lepton_core.judge.cube import cube_of
 from lepton_core.judge.fit import fit
@@ -30,16 +31,33 @@ if TYPE_CHECKING:
 
 def recommend(archive: Archive, space: Space) -> int | None:
     """The number of the trial to recommend; None: no trial is usable."""
+    ranking = ranked(archive, space)
+    return ranking[0].number if ranking else None
+
+
+def ranked(archive: Archive, space: Space) -> list[Entry]:
+    """The configurations that were evaluated, the one to recommend first.
+
+    Of several trials of the same configuration it is the first one.
+    """
     entries = selected(archive)
     if not entries:
-        return None
+        return []
     losses = np.array([one.loss for one in entries], dtype=float)
+    points = np.array([one.point for one in entries])
+    keys = cube_of(space).keys(points)
+    replicates: dict[bytes, list[int]] = {}
+    for i, key in enumerate(keys):
+        replicates.setdefault(key, []).append(i)
     with one_thread():
-        means = _posterior_means(np.array([one.point for one in entries]), losses, space)
-    return entries[int(np.lexsort((losses, means))[0])].number
+        believed = _believed(points, losses, list(replicates.values()), space)
+    order = dict.fromkeys(keys[i] for i in np.lexsort((losses, believed)))
+    return [entries[replicates[key][0]] for key in order]
 
 
-def _posterior_means(points: Array, losses: Array, space: Space) -> Array:
+def _believed(
+    points: Array, losses: Array, replicates: Sequence[Sequence[int]], space: Space
+) -> Array:
     """``(n,)``, what the loss at each point is believed to be, warped."""
     cube = cube_of(space)
     targets = warped(losses)
@@ -50,4 +68,7 @@ def _posterior_means(points: Array, losses: Array, space: Space) -> Array:
     covariance = function + np.eye(len(losses)) * (kernel.noise + JITTER)
     means: Array = function @ cho_solve(cho_factor(covariance, lower=True), targets)
     trust = 1 - min(1.0, kernel.noise / LUCK)
-    return trust * targets + (1 - trust) * means
+    observed = targets.copy()
+    for places in replicates:
+        observed[list(places)] = targets[list(places)].mean()
+    return trust * observed + (1 - trust) * means

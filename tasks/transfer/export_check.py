@@ -257,6 +257,7 @@ def _parse(declaration: Any, settings: Any) -> None:
             **portfolio.get("settings", {}),
             "proposers": portfolio["proposers"],
             "judge": portfolio["judge"],
+            "replicates": portfolio.get("replicates", 1),
         },
         "objective": settings.get("objective") or "objective.py:objective",
         "budget": _limits(settings.get("budget", {"trials": 1})),
