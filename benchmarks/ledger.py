@@ -56,6 +56,7 @@ def source(trials: int, folder: Path, **changes: Any) -> Any:
         "space": {f"x{j}": {"type": "float", "low": 0.0, "high": 1.0} for j in range(PARAMS)},
         "budget": {"trials": trials},
         "generation": GENERATION,
+        "portfolio": {"judge": False},  # what the judge costs is in docs/search.md
         **changes,
     }
     return from_dict(content, folder)

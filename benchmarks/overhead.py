@@ -56,6 +56,7 @@ def source(name: str, trials: int, folder: Path, workers: int) -> SweepSource:
             "objective": "noop.py:objective",
             "space": {f"x{j}": {"type": "float", "low": 0.0, "high": 1.0} for j in range(PARAMS)},
             "budget": {"trials": trials},
+            "portfolio": {"judge": False},  # what the judge costs is in docs/search.md
             "workers": workers,
         },
         folder,
