@@ -204,28 +204,23 @@ def suggest(
         for slot, name in enumerate(names)
         if name == START
     }
-    for name, proposer in team(declaration).items():
+    proposers = team(declaration)
+    for name in (*proposers, JUDGE):
         mine = tuple(slot for slot in range(slots) if names[slot] == name)
-        if mine:
-            ask = Ask(
-                space=declaration.space,
-                seed=declaration.seed,
-                generation=generation,
-                slots=mine,
-                seen=seen.and_also(declaration.space.key(c.params) for c in chosen.values()),
-            )
-            candidates = proposer.suggest(state.members[name], ask)
-            chosen.update(zip(mine, candidates, strict=True))
-    left = tuple(slot for slot in range(slots) if slot not in chosen)
-    if left:
+        if not mine:
+            continue
         ask = Ask(
             space=declaration.space,
             seed=declaration.seed,
             generation=generation,
-            slots=left,
+            slots=mine,
             seen=seen.and_also(declaration.space.key(c.params) for c in chosen.values()),
         )
-        chosen.update(zip(left, _judged(state, declaration, ask, first_number), strict=True))
+        if name == JUDGE:
+            candidates = _judged(state, declaration, ask, first_number)
+        else:
+            candidates = proposers[name].suggest(state.members[name], ask)
+        chosen.update(zip(mine, candidates, strict=True))
     return tuple(chosen[slot] for slot in range(slots))
 
 
