@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from lepton_core.judge import believer, choose, state
+from lepton_core.judge import choose, kernel, state
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,6 +49,6 @@ ABLATIONS: dict[str, Patch] = {
     "no-region": lambda: patch.object(choose, "half_widths", _everywhere),
     "no-warp": lambda: patch.object(choose, "warped", _standardised),
     "no-search": lambda: patch.multiple(choose, FIRST_ROUNDS=0, ROUNDS=0),
-    "no-noise-rule": lambda: patch.object(believer, "LUCK", inf),
+    "no-noise-rule": lambda: patch.object(kernel, "LUCK", inf),
     "credit": lambda: patch.object(choose.Choice, "_share", _pool_by_credit),
 }

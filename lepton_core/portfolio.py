@@ -157,7 +157,7 @@ def allot(
 ) -> list[str]:
     """Who proposes in each slot."""
     if declaration.portfolio.judge:
-        return _judged_slots(state, declaration, generation, first_number, slots)
+        return _judged_slots(state, declaration, first_number, slots)
     if _is_opening(declaration, generation=generation, first_number=first_number):
         starts = min(slots, max(0, len(declaration.start_from) - first_number))
         return [START] * starts + [OPENER] * (slots - starts)
@@ -166,11 +166,11 @@ def allot(
 
 
 def _judged_slots(
-    state: PortfolioState, declaration: Declaration, generation: int, first_number: int, slots: int
+    state: PortfolioState, declaration: Declaration, first_number: int, slots: int
 ) -> list[str]:
     """Which slots of a sweep with a judge are the starting points', the opener's, the judge's."""
     usable = len(state.judge.archive.usable)
-    opening = OPENING_TRIALS if generation and usable >= LEAST_USABLE else first_number + slots
+    opening = OPENING_TRIALS if usable >= LEAST_USABLE else first_number + slots
     starts = len(declaration.start_from)
     return [
         START if number < starts else OPENER if number < opening else JUDGE

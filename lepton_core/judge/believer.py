@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 LEAST_VARIANCE = 1e-12
-LUCK = 0.1  # the noise's variance from which on the lowest observed loss counts for nothing
 
 
 class Believer:
@@ -58,10 +57,8 @@ class Believer:
         self._scaled = np.zeros((room, features.shape[1]))
         self._mean, self._variance = np.zeros(room), np.zeros(room)
         self.size, self._rows = 0, n
-        trust = 1 - min(1.0, kernel.noise / LUCK)
-        self.target = trust * float(targets.min()) + (1 - trust) * float(
-            self._beliefs(targets).min()
-        )
+        observed, believed = float(targets.min()), float(self._beliefs(targets).min())
+        self.target = kernel.trust * observed + (1 - kernel.trust) * believed
 
     def _beliefs(self, targets: Array) -> Array:
         """``(n,)``, what the model believes of the trials themselves: their noise taken away."""

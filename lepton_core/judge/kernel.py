@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 JITTER = 1e-6  # added to the noise, so that a matrix can be factored whatever the noise
+LUCK = 0.1  # the noise's variance from which on the lowest observed loss counts for nothing
 NEAR = 1e-12  # under the root, where the distance is none
 
 
@@ -36,6 +37,11 @@ class Kernel:
     signal: float
     noise: float
     groups: NDArray[np.intp]
+
+    @property
+    def trust(self) -> float:
+        """How far an observed loss can be believed: 1 without noise, 0 where it may be all luck."""
+        return 1 - min(1.0, self.noise / LUCK)
 
     def scaled(self, features: Array) -> Array:
         """``(n, f)`` features in units of the length-scales."""

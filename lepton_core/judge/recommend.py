@@ -15,7 +15,6 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from lepton_core.judge.archive import Archive, Entry, selected
-from lepton_core.judge.believer import LUCK
 from lepton_core.judge.cube import cube_of
 from lepton_core.judge.fit import fit
 from lepton_core.judge.kernel import JITTER
@@ -67,8 +66,7 @@ def _believed(
     function = kernel.between(scaled, scaled)
     covariance = function + np.eye(len(losses)) * (kernel.noise + JITTER)
     means: Array = function @ cho_solve(cho_factor(covariance, lower=True), targets)
-    trust = 1 - min(1.0, kernel.noise / LUCK)
     observed = targets.copy()
     for places in replicates:
         observed[list(places)] = targets[list(places)].mean()
-    return trust * observed + (1 - trust) * means
+    return kernel.trust * observed + (1 - kernel.trust) * means

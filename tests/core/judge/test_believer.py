@@ -3,9 +3,9 @@ import pytest
 
 from lepton_core.domains import Choice, Float
 from lepton_core.judge.acquisition import log_expected_improvement
-from lepton_core.judge.believer import LUCK, Believer
+from lepton_core.judge.believer import Believer
 from lepton_core.judge.cube import Cube
-from lepton_core.judge.kernel import JITTER, Kernel
+from lepton_core.judge.kernel import JITTER, LUCK, Kernel
 from lepton_core.rng import rng
 from lepton_core.space import Space
 
