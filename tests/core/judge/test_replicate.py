@@ -78,3 +78,11 @@ def test_a_sweep_file_asks_for_them_and_the_record_keeps_it():
         parse_sweep({**FILE, "portfolio": {"replicates": 0}})
     with pytest.raises(DeclarationError, match=r"^portfolio.replicates: needs a judge"):
         parse_sweep({**FILE, "portfolio": {"judge": False, "replicates": 2}})
+
+
+def test_what_a_judged_sweep_recommends_is_not_the_luckiest_trial():
+    differ = 0
+    for seed in range(4):
+        _, state = swept(declared(SPACE, seed=seed), noisy, 64)
+        differ += recommended(state) != state.best.proposal.number
+    assert differ >= 2
