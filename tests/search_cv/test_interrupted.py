@@ -104,13 +104,13 @@ class Search:
 @pytest.fixture
 def started(tmp_path):
     @contextmanager
-    def start(*, fit: float = 0.02, refit: float = 0, **options) -> Iterator[Search]:
+    def start(*, fit_seconds: float = 0.02, refit_seconds: float = 0, **options) -> Iterator[Search]:
         (tmp_path / "slow.py").write_text(SLOW)
         (tmp_path / "script.py").write_text(SCRIPT)
         process = subprocess.Popen(
             [sys.executable, "script.py", json.dumps(options)],
             cwd=tmp_path,
-            env={**os.environ, "FIT": str(fit), "REFIT": str(refit)},
+            env={**os.environ, "FIT": str(fit_seconds), "REFIT": str(refit_seconds)},
             start_new_session=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -140,17 +140,19 @@ def test_ctrl_c_keeps_the_best_so_far_refitted(started, n_jobs, fits):
 
 
 def test_ctrl_c_without_refit_keeps_the_results(started):
-    with started(refit=0) as search:
+    with started(refit=False) as search:
         search.wait_for_fits(10)
         search.ctrl_c()
         ending = search.ending()
     assert "best_params_" in ending["has"]
+    assert "best_estimator_" not in ending["has"]
+    assert ending["ending"].startswith("KeyboardInterrupt: the search was ended")
 
 
-@pytest.mark.parametrize("options", [{"fit": 30}, {"fails": True}], ids=["none done", "none fits"])
+@pytest.mark.parametrize("options", [{"fit_seconds": 30}, {"fails": True}], ids=["none done", "none fits"])
 def test_ctrl_c_before_there_is_anything_to_keep_is_a_plain_one(started, options):
     with started(**options) as search:
-        search.wait_for_fits(1 if "fit" in options else 4)
+        search.wait_for_fits(1 if "fit_seconds" in options else 4)
         search.ctrl_c()
         ending = search.ending()
     assert ending["ending"] == "KeyboardInterrupt: "
@@ -158,7 +160,7 @@ def test_ctrl_c_before_there_is_anything_to_keep_is_a_plain_one(started, options
 
 
 def test_a_second_ctrl_c_ends_the_refit_at_once_and_leaves_the_results(started):
-    with started(refit=30) as search:
+    with started(refit_seconds=30) as search:
         search.wait_for_fits(10)
         search.ctrl_c()
         search.wait_for_fits(1, samples=12)
