@@ -106,16 +106,17 @@ def _of_numbers(values: list[Any]) -> Dimension:
     places = {float(value): place for place, value in enumerate(values)}
 
     def place_of(value: Value) -> int:
-        if not is_number(value) or float(value) not in places:  # type: ignore[arg-type]
+        place = places.get(value) if is_number(value) else None  # type: ignore[arg-type]
+        if place is None:
             raise SpaceError(f"found {shown(value)}; expected one of {shown(values)}")
-        return places[float(value)]  # type: ignore[arg-type]
+        return place
 
     even = _even(values)
     if even is not None:
         low, pace = float(even.low), float(even.step or 1)
         return Dimension(
             even,
-            decode=lambda value: values[round((float(value) - low) / pace)],
+            decode=lambda value: values[round((value - low) / pace)],  # type: ignore[operator]
             objects=tuple(values),
         )
     return Dimension(
@@ -134,7 +135,7 @@ def _even(values: Sequence[Any]) -> Int | Float | None:
     if not np.allclose(paces, paces[0], rtol=1e-9, atol=0):
         return None
     try:
-        grid = kind(values[0], values[-1], step=paces[0])  # type: ignore[arg-type]
+        grid = kind(values[0], values[-1], step=paces[0])
     except SpaceError:
         return None
     return grid if grid.cells == len(values) else None
@@ -172,25 +173,31 @@ def labels(values: Sequence[Any]) -> list[Value]:
     """
     found: dict[str, Value] = {}
     for value in values:
-        label = _label(value)
-        text, count = value_text(label), 1
+        named = label(value)
+        text, count = value_text(named), 1
         while text in found:
             count += 1
-            text = f"{value_text(label)} ({count})"
-        found[text] = label if count == 1 else text
+            text = f"{value_text(named)} ({count})"
+        found[text] = named if count == 1 else text
     return list(found.values())
 
 
-def _label(value: Any) -> Value:
+def label(value: Any, longest: int = MAX_LABEL) -> Value:
+    """A value itself if a `Choice` can hold it, else a text that is the same in every process.
+
+    Example:
+        >>> label(0.5), label(object()), label(dict)
+        (0.5, '<object object>', 'builtins.dict')
+    """
     try:
         return plain_value(value)
     except SpaceError:
         pass
     if isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
-        return f"{value.__module__}.{value.__qualname__}"[:MAX_LABEL]
+        return f"{value.__module__}.{value.__qualname__}"[:longest]
     text = " ".join(ADDRESS.sub("", repr(value)).split())
     printable = "".join(c if c.isprintable() else "?" for c in text)
-    return printable[:MAX_LABEL] or type(value).__name__
+    return printable[:longest] or type(value).__name__
 
 
 # -- distributions ----------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any, ClassVar
@@ -14,12 +14,13 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils._param_validation import Interval
 
 from lepton.optimizer import Optimizer
+from lepton.search_cv.driving import GENERATION, Drive
 from lepton.search_cv.evaluation import Evaluation, in_one_form
+from lepton.search_cv.identity import check_splits_are_fixed, identity
 from lepton.search_cv.seeds import seed_of
-from lepton.search_cv.spaces import Searched, searched
+from lepton.search_cv.spaces import searched
 from lepton_core.space import Space
 
-GENERATION = 8  # candidates proposed together: as many are evaluated side by side
 CONSTRAINTS = BaseSearchCV._parameter_constraints  # noqa: SLF001  (how a subclass declares its own)
 FITTED = (
     *("best_estimator_", "best_index_", "best_params_", "best_score_", "cv_results_"),
@@ -32,10 +33,12 @@ class _Fit:
     """What one call of `fit` keeps for itself.
 
     Attributes:
+        data: All that `fit` was given.
         warned: What scikit-learn warns of as it forms the results of the candidates so far.
         interrupted: What to say of a Ctrl-C that ended the search early.
     """
 
+    data: Mapping[str, Any]
     warned: list[Warning] = field(default_factory=list)
     interrupted: str = ""
 
@@ -146,7 +149,7 @@ class LeptonSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn carrie
         """
         for name in FITTED:  # of an earlier call: after a Ctrl-C they would pass for this one's
             self.__dict__.pop(name, None)
-        self._fit = _Fit()
+        self._fit = _Fit({"X": X, "y": y, **params})
         try:
             super().fit(X, y, **params)
             interrupted = self._fit.interrupted
@@ -169,20 +172,21 @@ class LeptonSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn carrie
         self, evaluate_candidates: Callable[..., Any], *, callback_ctx: Any = None
     ) -> None:
         """Ask, evaluate, tell."""
-        space = searched(self.param_distributions)
+        space = searched(self.param_distributions, self._identity())
         trials = self._within_reach(space.space)
         optimizer = Optimizer(
             space.space,
-            seed=seed_of(self.random_state),
+            seed=seed_of(self.random_state, recorded=self.name is not None),
             generation=GENERATION,
             trials=trials,
             direction="maximize",
+            name=self.name,
         )
         context = None
         if callback_ctx is not None:
             context = callback_ctx.subcontext(
                 task_name="search",
-                max_subtasks=trials * self.n_splits_,
+                max_subtasks=None if self.name else trials * self.n_splits_,
                 sequential_subtasks=False,
             ).call_on_fit_task_begin(estimator=self)
         evaluation = Evaluation(
@@ -191,10 +195,21 @@ class LeptonSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn carrie
             error_score=self.error_score,
             context=context,
         )
+        drive = Drive(
+            optimizer,
+            space,
+            evaluation,
+            metric=self._metric,
+            scoring=self.scoring,
+            error_score=self.error_score,
+            train=self.return_train_score,
+            splits=self.n_splits_,
+        )
         try:
-            self._search(optimizer, space, evaluation)
+            with optimizer:
+                drive.run(GENERATION if effective_n_jobs(self.n_jobs) > 1 else 1)
         except KeyboardInterrupt:
-            if not self._has_usable(evaluation):
+            if not drive.has_usable:
                 raise
             self._fit.interrupted = (
                 f"the search was ended after {len(evaluation.results['params'])} of {trials} "
@@ -206,6 +221,20 @@ class LeptonSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn carrie
         self.cv_results_ = evaluation.results  # now, as a second Ctrl-C may end the refit
         if context is not None:
             context.call_on_fit_task_end(estimator=self)
+
+    def _identity(self) -> dict[str, str]:
+        """What else must be the same for a search to go on under its name."""
+        if self.name is None:
+            return {}
+        check_splits_are_fixed(self._checked_cv_orig, self.name)
+        return identity(
+            estimator=self.estimator,
+            scoring=self.scoring,
+            refit=self.refit,
+            splitter=self._checked_cv_orig,
+            splits=self.n_splits_,
+            data=self._fit.data,
+        )
 
     def _within_reach(self, space: Space) -> int:
         """How many candidates will be tried."""
@@ -219,22 +248,6 @@ class LeptonSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn carrie
         )
         return space.size
 
-    def _search(self, optimizer: Optimizer, space: Searched, evaluation: Evaluation) -> None:
-        """Until there are n_iter candidates, or the estimator is seen to be broken."""
-        at_once = GENERATION if effective_n_jobs(self.n_jobs) > 1 else 1
-        while asked := optimizer.ask(at_once):
-            before = len(evaluation.results.get("params", ()))
-            results = evaluation([space.candidate(trial.params) for trial in asked])
-            means = results[f"mean_test_{self._metric(evaluation)}"]
-            for place, trial in enumerate(asked, before):
-                score = float(means[place])
-                if np.isfinite(score):
-                    optimizer.tell(trial, score)
-                else:
-                    optimizer.tell(trial, error=evaluation.failure(place))
-            if len(means) >= GENERATION and evaluation.hopeless:
-                return
-
     def _metric(self, evaluation: Evaluation) -> str:
         """The metric that is searched for: the one that `refit` names, or the first of several."""
         metrics = evaluation.metrics
@@ -243,12 +256,6 @@ class LeptonSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn carrie
         if callable(self.scoring):
             self._check_refit_for_multimetric(metrics)  # now, before others are evaluated
         return self.refit if isinstance(self.refit, str) else metrics[0]
-
-    def _has_usable(self, evaluation: Evaluation) -> bool:
-        if not evaluation.results:
-            return False
-        means = evaluation.results[f"mean_test_{self._metric(evaluation)}"]
-        return bool(np.isfinite(means).any())
 
     def _format_results(
         self, candidate_params: Any, n_splits: int, out: Any, more_results: Any = None

@@ -157,14 +157,18 @@ class Evaluation:
         """Whether the scorer gives a dict of metrics, as far as is known."""
         return any(isinstance(row["test_scores"], dict) for row in self.rows)
 
-    def failure(self, candidate: int) -> str:
-        """Why the candidate of this place has no finite score."""
+    def rows_of(self, place: int) -> list[Row]:
+        """The fits of the candidate of this place, one for each split."""
         splits = len(self.rows) // len(self.results["params"])
-        rows = self.rows[candidate * splits : (candidate + 1) * splits]
+        return self.rows[place * splits : (place + 1) * splits]
+
+    def failure(self, place: int) -> str:
+        """Why the candidate of this place has no finite score."""
+        rows = self.rows_of(place)
         errors = [row["fit_error"] for row in rows if row["fit_error"] is not None]
         if not errors:
             return "the mean of its test scores is not finite"
-        return f"{len(errors)} of {splits} fits failed: {errors[0].strip().splitlines()[-1]}"
+        return f"{len(errors)} of {len(rows)} fits failed: {errors[0].strip().splitlines()[-1]}"
 
     @property
     def hopeless(self) -> bool:

@@ -15,7 +15,7 @@ from lepton_core.keys import is_mlflow_key, listing
 from lepton_core.space import Space
 
 WHICH = "param_distributions"  # which dict of a list of them, by its place
-MAX_NAME = 240  # characters of a param's name in the record
+MAX_NAME = 230  # characters of a param's name in the record
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _inner_name(
 ) -> str:
     """The name in the space: that of another dict's equal dimension, or a new one for MLflow."""
     base = re.sub(r"[^A-Za-z0-9_.\-:/ ]", "_", name)[:MAX_NAME] + dim.suffix
-    base = base if is_mlflow_key(base) else f"param {base}"
+    base = base if is_mlflow_key(base) else re.sub(r"[^A-Za-z0-9_]", "_", base)
     inner, count = base, 1
     while inner in known and (place in known[inner][1] or not _alike(known[inner][0], dim)):
         count += 1

@@ -43,7 +43,7 @@ class Slow(BaseEstimator):
     def score(self, X, y):
         return -abs(self.x - 0.3)
 '''
-SCRIPT = '''
+SCRIPT = """
 import json
 import sys
 import warnings
@@ -74,7 +74,7 @@ print(json.dumps({
     "score": getattr(search, "best_score_", None),
     "fitted": hasattr(getattr(search, "best_estimator_", None), "fitted_"),
 }))
-'''
+"""
 
 
 class Search:
@@ -104,7 +104,9 @@ class Search:
 @pytest.fixture
 def started(tmp_path):
     @contextmanager
-    def start(*, fit_seconds: float = 0.02, refit_seconds: float = 0, **options) -> Iterator[Search]:
+    def start(
+        *, fit_seconds: float = 0.02, refit_seconds: float = 0, **options
+    ) -> Iterator[Search]:
         (tmp_path / "slow.py").write_text(SLOW)
         (tmp_path / "script.py").write_text(SCRIPT)
         process = subprocess.Popen(
@@ -149,7 +151,9 @@ def test_ctrl_c_without_refit_keeps_the_results(started):
     assert ending["ending"].startswith("KeyboardInterrupt: the search was ended")
 
 
-@pytest.mark.parametrize("options", [{"fit_seconds": 30}, {"fails": True}], ids=["none done", "none fits"])
+@pytest.mark.parametrize(
+    "options", [{"fit_seconds": 30}, {"fails": True}], ids=["none done", "none fits"]
+)
 def test_ctrl_c_before_there_is_anything_to_keep_is_a_plain_one(started, options):
     with started(**options) as search:
         search.wait_for_fits(1 if "fit_seconds" in options else 4)

@@ -12,7 +12,7 @@ import inspect
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -84,7 +84,7 @@ class RandomizedSearchCV(LeptonSearchCV):
 class GridSearchCV(LeptonSearchCV):
     """Ours, for as many candidates as the grid has."""
 
-    _parameter_constraints = {
+    _parameter_constraints: ClassVar[dict] = {
         **{k: v for k, v in RandomizedSearchCV._parameter_constraints.items() if "param" not in k},
         "param_grid": [dict, list],
     }

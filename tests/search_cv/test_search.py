@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 from collections import Counter
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ X, Y = make_classification(n_samples=60, n_features=4, random_state=0)
 class Hill(ClassifierMixin, BaseEstimator):
     """Its score is known: the nearer x is to 0.3, the better. Above `fails` it cannot be fitted."""
 
-    fitted: Counter = Counter()
+    fitted: ClassVar[Counter] = Counter()
 
     def __init__(self, x=0.0, n=1, fails=np.inf):
         self.x, self.n, self.fails = x, n, fails
