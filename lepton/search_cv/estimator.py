@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval
 
 from lepton.optimizer import Optimizer
 from lepton.search_cv.driving import GENERATION, Drive
-from lepton.search_cv.evaluation import Evaluation, in_one_form
+from lepton.search_cv.evaluation import Evaluation, in_one_form, splitting
 from lepton.search_cv.identity import check_splits_are_fixed, identity
 from lepton.search_cv.seeds import seed_of
 from lepton.search_cv.spaces import searched
@@ -172,7 +172,8 @@ class LeptonSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn carrie
         self, evaluate_candidates: Callable[..., Any], *, callback_ctx: Any = None
     ) -> None:
         """Ask, evaluate, tell."""
-        space = searched(self.param_distributions, self._identity())
+        splitter, splits = splitting(self, evaluate_candidates)
+        space = searched(self.param_distributions, self._identity(splitter, splits))
         trials = self._within_reach(space.space)
         optimizer = Optimizer(
             space.space,
@@ -186,12 +187,12 @@ class LeptonSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn carrie
         if callback_ctx is not None:
             context = callback_ctx.subcontext(
                 task_name="search",
-                max_subtasks=None if self.name else trials * self.n_splits_,
+                max_subtasks=None if self.name else trials * splits,
                 sequential_subtasks=False,
             ).call_on_fit_task_begin(estimator=self)
         evaluation = Evaluation(
             evaluate_candidates,
-            splitter=self._checked_cv_orig,
+            splitter=splitter,
             error_score=self.error_score,
             context=context,
         )
@@ -203,7 +204,7 @@ class LeptonSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn carrie
             scoring=self.scoring,
             error_score=self.error_score,
             train=self.return_train_score,
-            splits=self.n_splits_,
+            splits=splits,
         )
         try:
             with optimizer:
@@ -222,17 +223,17 @@ class LeptonSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn carrie
         if context is not None:
             context.call_on_fit_task_end(estimator=self)
 
-    def _identity(self) -> dict[str, str]:
+    def _identity(self, splitter: Any, splits: int) -> dict[str, str]:
         """What else must be the same for a search to go on under its name."""
         if self.name is None:
             return {}
-        check_splits_are_fixed(self._checked_cv_orig, self.name)
+        check_splits_are_fixed(splitter, self.name)
         return identity(
             estimator=self.estimator,
             scoring=self.scoring,
             refit=self.refit,
-            splitter=self._checked_cv_orig,
-            splits=self.n_splits_,
+            splitter=splitter,
+            splits=splits,
             data=self._fit.data,
         )
 

@@ -9,6 +9,7 @@ scikit-learn's own: routing, scorers, callbacks, the form of the results.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from inspect import getclosurevars
 from types import CellType, FunctionType
 from typing import Any
 
@@ -60,6 +61,19 @@ def _unknown(names: Sequence[str]) -> LeptonError:
         "and please report this",
         missing=tuple(names),
     )
+
+
+def splitting(search: Any, evaluate_candidates: Callable[..., Any]) -> tuple[Any, int]:
+    """The splitter that a search uses, and how many splits that gives.
+
+    The search itself has them, since scikit-learn 1.7 or so; before, the function had.
+    """
+    if hasattr(search, "_checked_cv_orig") and hasattr(search, "n_splits_"):
+        return search._checked_cv_orig, int(search.n_splits_)  # noqa: SLF001  (for subclasses)
+    found = getclosurevars(evaluate_candidates).nonlocals
+    if not {"cv_orig", "n_splits"} <= found.keys():
+        raise _unknown(["cv_orig", "n_splits"])
+    return found["cv_orig"], int(found["n_splits"])
 
 
 class SplitOnce:

@@ -62,7 +62,7 @@ def search(estimator=None, **options):
     estimator = Hill() if estimator is None else estimator
     return lepton.LeptonSearchCV(estimator, space, **{**defaults, **options})
 '''
-RUN = '''
+RUN = """
 import json, sys, warnings
 warnings.simplefilter("ignore")
 from searching import X, Y, search
@@ -70,7 +70,7 @@ try:
     search(name="demo", **json.loads(sys.argv[1])).fit(X, Y)
 except KeyboardInterrupt as error:
     print(f"KeyboardInterrupt: {error}")
-'''
+"""
 
 
 @pytest.fixture
@@ -138,7 +138,9 @@ def test_what_is_done_is_rebuilt_from_the_record_and_nothing_is_fitted_but_the_b
     assert_same_results(again, first)
     for key in ("mean_fit_time", "std_fit_time", "mean_score_time"):
         usable = np.isfinite(first.cv_results_["mean_test_score"])
-        np.testing.assert_array_equal(again.cv_results_[key][usable], first.cv_results_[key][usable])
+        np.testing.assert_array_equal(
+            again.cv_results_[key][usable], first.cv_results_[key][usable]
+        )
     more = fitted(searching.search(name="demo", n_iter=23))
     assert len(more.cv_results_["params"]) == 23
     assert more.cv_results_["params"][:20] == first.cv_results_["params"]

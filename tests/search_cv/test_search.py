@@ -5,14 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
-from collections import Counter
-from typing import ClassVar
 
 import numpy as np
 import pytest
 import sklearn
+from hills import Hill
 from scipy import stats
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import make_classification
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import LogisticRegression
@@ -26,28 +24,6 @@ from lepton import Choice, Float, Int, LeptonSearchCV
 from lepton.search_cv.evaluation import exchanged
 
 X, Y = make_classification(n_samples=60, n_features=4, random_state=0)
-
-
-class Hill(ClassifierMixin, BaseEstimator):
-    """Its score is known: the nearer x is to 0.3, the better. Above `fails` it cannot be fitted."""
-
-    fitted: ClassVar[Counter] = Counter()
-
-    def __init__(self, x=0.0, n=1, fails=np.inf):
-        self.x, self.n, self.fails = x, n, fails
-
-    def fit(self, x, y, sample_weight=None):
-        Hill.fitted[self.x] += 1
-        if self.x > self.fails:
-            raise RuntimeError(f"{self.x} is too much")
-        self.classes_ = np.unique(y)
-        return self
-
-    def predict(self, x):
-        return np.zeros(len(x), dtype=int)
-
-    def score(self, x, y, sample_weight=None):
-        return -((self.x - 0.3) ** 2) - self.n + len(x) / 1000
 
 
 def search(estimator=None, space=None, **options) -> LeptonSearchCV:
