@@ -66,7 +66,7 @@ def _unknown(names: Sequence[str]) -> LeptonError:
 def splitting(search: Any, evaluate_candidates: Callable[..., Any]) -> tuple[Any, int]:
     """The splitter that a search uses, and how many splits that gives.
 
-    The search itself has them, since scikit-learn 1.7 or so; before, the function had.
+    The search itself has them since scikit-learn 1.9; before, the function had.
     """
     if hasattr(search, "_checked_cv_orig") and hasattr(search, "n_splits_"):
         return search._checked_cv_orig, int(search.n_splits_)  # noqa: SLF001  (for subclasses)

@@ -228,7 +228,7 @@ def test_what_changes_no_score_may_change(searching):
 
 def test_splits_that_another_process_would_not_get_are_refused(searching):
     for splitter in (ShuffleSplit(2), KFold(2, shuffle=True)):
-        with pytest.raises(InputError, match="splits otherwise each time.*give cv a whole number"):
+        with pytest.raises(InputError, match=r"splits otherwise each time.*give cv a whole number"):
             searching.search(name="demo", cv=splitter).fit(X, Y)
     fitted(searching.search(name="demo", cv=ShuffleSplit(2, random_state=0), n_iter=1))
 
