@@ -9,8 +9,26 @@ import time
 from pathlib import Path
 
 from lepton_core.events import Proposal
+from lepton_core.reporting import Reporter
 from lepton_core.trial import Trial
 from lepton_tasks.objective import Objective, Outcome, call
+from lepton_tasks.pool import CancelledError
+
+
+class Telling:
+    """A reporter that notes whether a trial was told to stop."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter, self.told = reporter, False
+
+    def report(self, step: int, value: float) -> None:
+        """Pass a report on."""
+        self.reporter.report(step, value)
+
+    def should_stop(self) -> bool:
+        """Whether the trial is to stop; from the first time on that it is, it was told so."""
+        self.told = self.told or self.reporter.should_stop()
+        return self.told
 
 
 class InProcessEvaluator:
@@ -24,12 +42,21 @@ class InProcessEvaluator:
     def __init__(self, objective: Objective, metric: str = "loss") -> None:
         self.objective, self.metric = objective, metric
 
-    def evaluate(self, proposal: Proposal, run_id: str | None, key: str) -> tuple[Outcome, float]:
-        """The outcome of one call, and the seconds it took."""
+    def evaluate(
+        self, proposal: Proposal, run_id: str | None, key: str, reporter: Reporter | None = None
+    ) -> tuple[Outcome, float]:
+        """The outcome of one call, and the seconds it took.
+
+        Raises:
+            CancelledError: The trial asked whether it should stop, and was told so.
+        """
         del run_id, key  # Unused: there is no process to tell.
-        trial = Trial(proposal.params, seed=proposal.seed, number=proposal.number)
+        port = None if reporter is None else Telling(reporter)
+        trial = Trial(proposal.params, seed=proposal.seed, number=proposal.number, _reporter=port)
         started = time.perf_counter()
         outcome = call(self.objective, trial, self.metric)
+        if port is not None and port.told:
+            raise CancelledError
         return outcome, time.perf_counter() - started
 
     def output_of(self, key: str) -> Path:

@@ -20,7 +20,9 @@ from typing import Any
 
 from lepton_core.errors import ObjectiveError
 from lepton_core.events import Failure, Proposal
+from lepton_core.reporting import Reporter
 from lepton_tasks.channel import Channel, ChannelClosedError
+from lepton_tasks.dialogue import Dialogue
 from lepton_tasks.objective import Outcome
 from lepton_tasks.reaper import Reaper
 from lepton_tasks.store import objectives_environment
@@ -44,7 +46,7 @@ class WorkerDiedError(Exception):
 
 
 class CancelledError(Exception):
-    """The trial was stopped because the driver is to stop now."""
+    """The trial was stopped, or told to stop, because the driver is to stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,20 +183,24 @@ class WorkerPool:
         """Where a trial's output is, for as long as the pool lives."""
         return self._folder / key / "output.txt"
 
-    def evaluate(self, proposal: Proposal, run_id: str | None, key: str) -> tuple[Outcome, float]:
+    def evaluate(
+        self, proposal: Proposal, run_id: str | None, key: str, reporter: Reporter | None = None
+    ) -> tuple[Outcome, float]:
         """Evaluate one trial in the next idle worker; callable from several threads.
 
         Args:
             proposal: The trial.
             run_id: The MLflow run that is to be active meanwhile.
             key: A name for the trial's output, unique in this pool.
+            reporter: What the trial reports to, and what says whether it should stop.
 
         Returns:
             The outcome, and the seconds it took.
 
         Raises:
             WorkerDiedError: The process ended before it answered.
-            CancelledError: `cancel` was called.
+            CancelledError: `cancel` was called, or the trial was told to stop: whatever came of
+                it then is not what it comes to.
         """
         worker = self._idle.get()
         if worker is None:
@@ -202,7 +208,7 @@ class WorkerPool:
         output = self.output_of(key)
         output.parent.mkdir(parents=True, exist_ok=True)
         try:
-            answer = self._ask(worker, proposal, run_id, output)
+            answer = self._ask(worker, proposal, run_id, output, reporter)
         except BaseException:
             self._drop(worker)
             raise
@@ -222,11 +228,17 @@ class WorkerPool:
         return outcome, answer["duration_s"]
 
     def _ask(
-        self, worker: _Worker, proposal: Proposal, run_id: str | None, output: Path
+        self,
+        worker: _Worker,
+        proposal: Proposal,
+        run_id: str | None,
+        output: Path,
+        reporter: Reporter | None,
     ) -> dict[str, Any] | None:
+        dialogue = Dialogue(worker.channel, worker.is_gone, reporter)
         try:
             worker.await_ready(self._start_output)
-            worker.channel.send(
+            answer = dialogue.hold(
                 {
                     "params": dict(proposal.params),
                     "seed": proposal.seed,
@@ -234,14 +246,17 @@ class WorkerPool:
                     "run_id": run_id,
                     "metric": self.job.metric,
                     "output": str(output),
-                }
+                },
+                self.job.timeout,
             )
-            return worker.channel.receive(self.job.timeout, is_gone=worker.is_gone)
         except (ChannelClosedError, ObjectiveError) as error:
-            if self._cancelled:
+            if self._cancelled or dialogue.told:
                 raise CancelledError from None
             said = str(error).splitlines()[0] if isinstance(error, ObjectiveError) else ""
             raise WorkerDiedError(said or f"its process ended: {worker.epitaph()}") from None
+        if dialogue.told:
+            raise CancelledError
+        return answer
 
     @property
     def _start_output(self) -> Path:
