@@ -21,6 +21,7 @@ from lepton_flows.observer import Driving, Observer
 from lepton_tasks import register
 from lepton_tasks.lease import leave_if_driven
 from lepton_tasks.ledger import MlflowLedger
+from lepton_tasks.models import Models
 from lepton_tasks.objective import source_file
 from lepton_tasks.pool import Job, WorkerPool, working
 from lepton_tasks.stop_signals import stopping_on_signals
@@ -127,7 +128,8 @@ def drive_sweep(
         if done is not None:
             return done
         job = _job(store, declaration, settings, source)
-        with working(job, settings.workers) as pool:
+        models = Models(declaration.direction, say=observer.say)
+        with working(job, settings.workers, models) as pool:
             with source.placing_objective_errors():
                 pool.check()
             held = hold(
@@ -138,6 +140,7 @@ def drive_sweep(
                 say=observer.say,
                 take_over=take_over,
             )
+            models.also(held.state.best)
             _warn(held.record, declaration, settings, observer)
             return _drive(held, pool, loop, observer)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from threading import Lock
 
 from lepton_core.declaration import Declaration, Settings
 from lepton_core.errors import LeaseLostError
@@ -28,13 +29,15 @@ class HeldSweep:
         state: The fold of its history, with this driver's settings.
         stop: How others ask this driver to stop.
         resumed: Whether the sweep was there before.
+        left: Whether it was given back; it is once.
     """
 
     def __init__(
         self, record: SweepRecord, lease: Lease, settings: Settings, *, resumed: bool
     ) -> None:
         self.record, self.lease, self.settings = record, lease, settings
-        self.resumed = resumed
+        self.resumed, self.left = resumed, False
+        self._leaving = Lock()
         self.stop = StopSignal()
         self.ledger = MlflowLedger(record, lease)
         self.state: SweepState = evolve(record.state, SettingsAmended(settings=settings))
@@ -54,6 +57,10 @@ class HeldSweep:
 
         A driver that lost its lease has nothing to end.
         """
+        with self._leaving:
+            if self.left:
+                return
+            self.left = True
         if self.stop.immediate:
             self.record.store.client.be_brief()
         try:

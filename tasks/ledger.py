@@ -364,11 +364,15 @@ def _params(declaration: Declaration, proposal: Proposal) -> Sequence[Any]:
 
 def _note(declaration: Declaration, settings: Settings) -> str:
     """The parent run's description in the MLflow UI."""
-    resume = f"lepton resume {declaration.name}"
+    name = declaration.name
+    if settings.objective:
+        of, resume = f" of `{settings.objective}`", f"lepton resume {name}"
+    else:  # a function in somebody's process
+        of, resume = "", f"lepton.Optimizer(name='{name}').{declaration.direction}(objective)"
     return (
-        f"A Lepton sweep: {declaration.direction} `{declaration.metric}` of "
-        f"`{settings.objective}` over {len(declaration.space)} params, "
-        f"seed {declaration.seed}, generations of {declaration.generation}.\n\n"
+        f"A Lepton sweep: {declaration.direction} `{declaration.metric}`{of} over "
+        f"{len(declaration.space)} params, seed {declaration.seed}, "
+        f"generations of {declaration.generation}.\n\n"
         f"Its trials are the nested runs. Go on with it: `{resume}`; "
-        f"prove its history: `lepton verify {declaration.name}`."
+        f"prove its history: `lepton verify {name}`."
     )

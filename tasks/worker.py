@@ -24,7 +24,9 @@ from lepton_core.errors import ObjectiveError
 from lepton_core.trial import Trial
 from lepton_tasks.active_run import active_run, next_steps
 from lepton_tasks.channel import Channel, ChannelClosedError
+from lepton_tasks.models import log
 from lepton_tasks.objective import Objective, call, load
+from lepton_tasks.sending import keep, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,14 +84,26 @@ def main(read_fd: int, write_fd: int) -> None:
     hello = inbox.get()
     try:
         with _output_to(Path(hello["output"])):
-            objective = load(hello["objective"], Path(hello["folder"]))
+            sys.path += [place for place in hello["path"] if place not in sys.path]
+            if hello["packed"]:
+                objective = unpack(Path(hello["packed"]))
+            else:
+                objective = load(hello["objective"], Path(hello["folder"]))
     except ObjectiveError as error:
         channel.send({"ready": False, "problem": error.message})
         return
     channel.send({"ready": True})
+    model, output = None, hello["output"]
     while True:
         message = inbox.get()
-        channel.send(_evaluate(message, message["port"], objective, hello["experiment_id"]))
+        if "keep" in message:
+            with _output_to(Path(output)):
+                problem = _keep(model, message["keep"], message["run_id"], hello["experiment_id"])
+            channel.send({"problem": problem})
+            continue
+        output = message["output"]
+        answer, model = _evaluate(message, message["port"], objective, hello["experiment_id"])
+        channel.send(answer)
 
 
 def _listen(channel: Channel, inbox: queue.SimpleQueue[dict[str, Any]]) -> None:
@@ -108,7 +122,8 @@ def _listen(channel: Channel, inbox: queue.SimpleQueue[dict[str, Any]]) -> None:
 
 def _evaluate(
     message: dict[str, Any], port: Port, objective: Objective, experiment_id: str | None
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], Any]:
+    """The answer to the driver, and the model that the objective returned."""
     trial = Trial(message["params"], seed=message["seed"], number=message["number"], _reporter=port)
     home = os.getpid()
     with _output_to(Path(message["output"])), active_run(message["run_id"], experiment_id):
@@ -120,7 +135,23 @@ def _evaluate(
             sys.stdout.flush()
             os._exit(0)
         steps = next_steps(message["run_id"], [message["metric"], *outcome.metrics])
-    return {**asdict(outcome), "steps": steps, "duration_s": duration}
+    answer = {
+        "value": outcome.value,
+        "failure": asdict(outcome.failure) if outcome.failure else None,
+        "metrics": outcome.metrics,
+        "steps": steps,
+        "model": outcome.model is not None,
+        "duration_s": duration,
+    }
+    return answer, outcome.model
+
+
+def _keep(model: Any, file: str, run_id: str | None, experiment_id: str | None) -> str:
+    """Log the model to its run, or leave it in a file where there is none; what was wrong."""
+    if run_id is None:
+        return keep(model, Path(file))
+    with active_run(run_id, experiment_id):
+        return log(model)
 
 
 @contextmanager
