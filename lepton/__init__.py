@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lepton import spaces
 from lepton_core.errors import LeptonError
 from lepton_core.space import Choice, Float, Int, Space
 from lepton_core.trial import Trial
@@ -36,6 +37,7 @@ __all__ = [
     "Trial",
     "__version__",
     "resume",
+    "spaces",
     "sweep",
 ]
 

@@ -16,7 +16,7 @@ def test_every_public_name_is_there_and_listed_in_order():
         _ = lepton.optimise
 
 
-@pytest.mark.parametrize("name", ["lepton", "lepton.optimizer", "lepton.cli.output"])
+@pytest.mark.parametrize("name", ["lepton", "lepton.optimizer", "lepton.spaces", "lepton.cli.output"])
 def test_the_examples_of_the_docstrings_are_true(name):
     found = doctest.testmod(importlib.import_module(name))
     assert found.attempted > 0
