@@ -84,7 +84,7 @@ class Thing:
 
     def __init__(self, size: int = 2, *, name: str | None = None, **rest: int) -> None: ...
 
-    def make(self, how_it_is_made: str, what_it_is_made_of: str, by: str) -> list[int]:
+    def make(self, how_it_is_made: str, what_it_is_made_of_after_all: str, by: str) -> list[int]:
         """Make it.
 
         Returns:
@@ -139,7 +139,7 @@ a tree
 ```python
 shown.Thing.make(
     how_it_is_made: str,
-    what_it_is_made_of: str,
+    what_it_is_made_of_after_all: str,
     by: str,
 ) -> list[int]
 ```
