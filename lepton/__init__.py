@@ -42,16 +42,18 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "Optimizer":
-        from lepton.optimizer import Optimizer  # noqa: PLC0415  (what only describes a space is done)
+if not TYPE_CHECKING:  # it would tell type checkers that any name is there
 
-        return Optimizer
-    if name in ("resume", "sweep"):
-        from lepton_flows import sweep as flows  # noqa: PLC0415  (Prefect takes a second)
+    def __getattr__(name: str) -> Any:
+        if name == "Optimizer":
+            from lepton.optimizer import Optimizer  # noqa: PLC0415  (what only describes a space is done)
 
-        return getattr(flows, name)
-    raise AttributeError(f"module 'lepton' has no attribute {name!r}")
+            return Optimizer
+        if name in ("resume", "sweep"):
+            from lepton_flows import sweep as flows  # noqa: PLC0415  (Prefect takes a second)
+
+            return getattr(flows, name)
+        raise AttributeError(f"module 'lepton' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
