@@ -58,7 +58,7 @@ class Section:
         title: Its heading.
         entries: What is documented in it.
         modules: Modules all of whose ``__all__`` is documented in it; a name that ends in ``.*``
-            is every module of that package, if there is such a package.
+            is that package and every module of it, if there is such a package.
         text: What is said before.
     """
 
@@ -95,7 +95,11 @@ CONTENTS = (
             ),
         ),
     ),
-    Section("Ready search spaces", modules=("lepton.spaces",)),
+    Section(
+        "Ready search spaces",
+        modules=("lepton.spaces",),
+        text="How to use them, and what they gained: [ready spaces](spaces.md).",
+    ),
     Section("Reporting while training", modules=("lepton.integrations.*",)),
     Section(
         "Recorded sweeps",
@@ -120,31 +124,28 @@ class Reference:
 
     def __init__(self) -> None:
         self.source = _load()
-        self.sections = [(section, self._entries(section)) for section in CONTENTS]
-        self.documented = [entry.name for _, entries in self.sections for entry in entries]
+        self.sections = [(section, self._groups(section)) for section in CONTENTS]
+        groups = [group for _, found in self.sections for group in found]
+        self.documented = [entry.name for _, entries in groups for entry in entries]
         self.anchors = {error.name: "errors" for error in self._error_classes()}
         self.anchors |= {
             title: anchor(title) for title in map(title_of, self.documented) if "." not in title
         }
         self.text = "\n".join((HEAD, self._contents(), *self._body())).rstrip() + "\n"
 
-    def _entries(self, section: Section) -> list[Entry]:
-        """What is documented in a section, as far as it is there."""
+    def _groups(self, section: Section) -> list[tuple[Any, list[Entry]]]:
+        """What is documented in a section and is there, each with the module that it is all of."""
         there = [e for e in section.entries if self._find(e.source or e.name) is not None]
-        for module in self._modules(section):
-            names = self._find(module).exports or ()
-            there += [Entry(f"{module}.{name}") for name in names]
-        return there
+        modules = [module for name in section.modules for module in self._modules(name)]
+        groups = [(m, [Entry(f"{m.path}.{name}") for name in _public(m)]) for m in modules]
+        return [*([(None, there)] if there else []), *groups]
 
-    def _modules(self, section: Section) -> list[str]:
-        found: list[str] = []
-        for name in section.modules:
-            package = self._find(name.removesuffix(".*"))
-            if package is None:
-                continue
-            public = [m.path for m in package.modules.values() if not m.name.startswith("_")]
-            found += public if name.endswith(".*") else [package.path]
-        return found
+    def _modules(self, name: str) -> list[Any]:
+        found = self._find(name.removesuffix(".*"))
+        if found is None:
+            return []
+        below = [m for m in found.modules.values() if not m.name.startswith("_")]
+        return [found, *(below if name.endswith(".*") else [])]
 
     def _find(self, path: str) -> Any:
         try:
@@ -156,27 +157,22 @@ class Reference:
     # -- the page ---------------------------------------------------------------------------
 
     def _contents(self) -> str:
-        rows = []
-        for section, entries in self.sections:
-            links = " · ".join(
-                f"[`{title_of(e.name)}`](#{anchor(title_of(e.name))})" for e in entries
-            )
-            if entries:
+        rows = ["| | |", "|---|---|"]
+        for section, groups in self.sections:
+            titles = [title_of(entry.name) for _, entries in groups for entry in entries]
+            links = " · ".join(f"[`{title}`](#{anchor(title)})" for title in titles)
+            if titles:
                 rows.append(f"| [{section.title}](#{anchor(section.title)}) | {links} |")
-        return "\n".join(("| | |", "|---|---|", *rows, ""))
+        return "\n".join((*rows, ""))
 
     def _body(self) -> list[str]:
         parts: list[str] = []
-        for section, entries in self.sections:
-            if not entries:
-                continue
-            parts += [f"## {section.title}\n"]
-            if section.text:
-                parts += [section.text + "\n"]
-            for module in self._modules(section):
-                parts += self._docstring(self._find(module), "")
-            for entry in entries:
-                parts += self._entry(entry)
+        for section, groups in self.sections:
+            if groups:
+                parts += [f"## {section.title}\n", *([section.text + "\n"] if section.text else [])]
+            for module, entries in groups:
+                parts += [] if module is None else self._docstring(module, "")
+                parts += [part for entry in entries for part in self._entry(entry)]
             if section.title == "Errors":
                 parts += self._errors()
         return [*parts, *self._aliases()]
@@ -286,6 +282,14 @@ def _load() -> Any:
         loader.load(package)
     loader.resolve_aliases(implicit=True)
     return loader.modules_collection
+
+
+def _public(module: Any) -> list[str]:
+    """What a module says is public; if it says nothing, what it defines under such a name."""
+    if module.exports is not None:
+        return [str(name) for name in module.exports]
+    own = {**module.classes, **module.functions}
+    return [name for name, m in own.items() if not name.startswith("_") and not m.is_alias]
 
 
 def _members(found: Any, chosen: tuple[str, ...] | None) -> list[Any]:
