@@ -15,12 +15,16 @@ from lepton_core.reporting import Reporter, checked_step, checked_value
 class Trial(Mapping[str, Any]):
     """One trial: its params, its seed and its number.
 
+    It reads like a mapping of its active params: ``trial["lr"]`` is a value,
+    ``trial.get("drop", 0.0)`` one that may be inactive, and ``Model(**trial)`` takes them all.
+
     Attributes:
         params: The active params.
         seed: A seed of the trial's own in [0, 2**31): the same for every attempt at it.
         number: Order of proposal over the whole sweep, from 0.
 
     Example:
+        >>> from lepton import Trial
         >>> trial = Trial({"lr": 0.1, "depth": 3}, seed=7, number=0)
         >>> trial["lr"], dict(trial), trial.seed
         (0.1, {'lr': 0.1, 'depth': 3}, 7)
