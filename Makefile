@@ -12,7 +12,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check check-format check-lint check-types check-imports fmt cov crashes bench peers fuzz dist constraints clean FORCE
+.PHONY: help setup demo test check check-format check-lint check-types check-imports fmt cov crashes reference bench peers fuzz dist constraints clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ cov: setup ## Run the tests with branch coverage; the heart of the core must rea
 
 crashes: setup ## Kill drivers and workers at every write point, and write docs/crashes.md anew
 	LEPTON_TEST_WRITE_CRASHES=1 $(BIN)/python -m pytest tests/flows/test_crash_matrix.py -k 'not the_page'
+
+reference: setup ## Write docs/reference.md anew from the docstrings
+	$(BIN)/python docs/make_reference.py
 
 bench: setup ## Measure what Lepton itself costs per trial
 	$(BIN)/python benchmarks/overhead.py $(ARGS)

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from lepton_core.canonical import digest
 from lepton_core.declaration import Declaration, Settings
-from lepton_core.errors import LeaseLostError, NothingUsableError
+from lepton_core.errors import NothingUsableError
 from lepton_core.events import SettingsAmended
 from lepton_core.fold import SweepState, evolve
 from lepton_core.plan import slots_left, untried
 from lepton_core.recommendation import recommended
 from lepton_core.sweep_file import parse_workers
+from lepton_flows.held_sweep import FAILED, FINISHED, KILLED, HeldSweep, hold
 from lepton_flows.observer import Driving, Observer
 from lepton_tasks import register
-from lepton_tasks.lease import Lease, acquire, leave_if_driven
+from lepton_tasks.lease import leave_if_driven
 from lepton_tasks.ledger import MlflowLedger
+from lepton_tasks.models import Models
 from lepton_tasks.objective import source_file
 from lepton_tasks.pool import Job, WorkerPool, working
 from lepton_tasks.stop_signals import stopping_on_signals
@@ -29,7 +30,6 @@ from lepton_tasks.sweep_record import SweepRecord
 from lepton_tasks.sweep_yaml import SweepSource
 from lepton_tasks.trial import StopSignal
 
-FINISHED, KILLED, FAILED = "FINISHED", "KILLED", "FAILED"
 DONE, NOTHING_TO_DO, INTERRUPTED = "finished", "nothing to do", "interrupted"
 
 
@@ -128,30 +128,21 @@ def drive_sweep(
         if done is not None:
             return done
         job = _job(store, declaration, settings, source)
-        with working(job, settings.workers) as pool:
+        models = Models(declaration.direction, say=observer.say)
+        with working(job, settings.workers, models) as pool:
             with source.placing_objective_errors():
                 pool.check()
-            record = found or SweepRecord(store, register.enter(store, declaration))
-            declaration.check_same_identity(record.declaration)  # a rival may have been faster
-            lease = acquire(
-                store.client,
-                record.entry.ledger,
-                name=declaration.name,
-                from_generation=partial(_unsealed, record),
-                take_over=take_over,
+            held = hold(
+                store,
+                declaration,
+                settings,
+                found=found,
                 say=observer.say,
+                take_over=take_over,
             )
-            _warn(record, declaration, settings, observer)
-            return _drive(record, lease, settings, pool, loop, observer, resumed=found is not None)
-
-
-def _unsealed(record: SweepRecord, params: Mapping[str, str]) -> int:
-    """The first generation without a seal; the record is then as of these params.
-
-    From there on this driver's seals alone count, so what others write after it is nothing to read.
-    """
-    record.take(params, record.tags)
-    return len(record.seals)
+            models.also(held.state.best)
+            _warn(held.record, declaration, settings, observer)
+            return _drive(held, pool, loop, observer)
 
 
 def look_first(source: SweepSource, *, take_over: bool = False) -> Ending | None:
@@ -262,18 +253,9 @@ def _job(store: Store, declaration: Declaration, settings: Settings, source: Swe
 
 
 def _drive(
-    record: SweepRecord,
-    lease: Lease,
-    settings: Settings,
-    pool: WorkerPool,
-    loop: Callable[[Drive], SweepState],
-    observer: Observer,
-    *,
-    resumed: bool,
+    held: HeldSweep, pool: WorkerPool, loop: Callable[[Drive], SweepState], observer: Observer
 ) -> Ending:
-    stop = StopSignal()
-    ledger = MlflowLedger(record, lease)
-    state = evolve(record.state, SettingsAmended(settings=settings))
+    stop, ledger, state, settings = held.stop, held.ledger, held.state, held.settings
 
     def cancel_when_told() -> None:
         stop.wake.wait()
@@ -281,8 +263,7 @@ def _drive(
             pool.cancel()
 
     threading.Thread(target=cancel_when_told, daemon=True).start()
-    record.store.client.be_patient(observer.say, stop.wake)
-    lease.start(stop_driving=stop.now)
+    held.start(observer.say)
     status, how = KILLED, INTERRUPTED
     # Signals are ours to the very end: what one more Ctrl-C must not interrupt is the leaving.
     with stopping_on_signals(stop, observer.stopping):
@@ -292,15 +273,15 @@ def _drive(
                 Driving(
                     state=state,
                     settings=settings,
-                    resumed=resumed,
-                    place=record.store.address.place,
+                    resumed=held.resumed,
+                    place=held.place,
                     parent=ledger.parent,
                     experiment_id=ledger.experiment_id,
                 )
             )
             ledger.kill_strays(but_generation=state.generations_done)
             state = loop(Drive(ledger, state, settings, pool, stop))
-            lease.check(certain=True)
+            held.lease.check(certain=True)
             if slots_left(state, settings.budget) == 0 and not _is_left_open(ledger, state, stop):
                 _require_usable(state)
                 status, how = FINISHED, DONE
@@ -312,20 +293,15 @@ def _drive(
             raise
         finally:
             pool.close()
-            if stop.immediate:
-                record.store.client.be_brief()
             observer.ended()
-            try:
-                _leave(ledger, lease, status)
-            finally:
-                stop.wake.set()
+            held.leave(status)
     return Ending(
         state=state,
         settings=settings,
         how=how,
         parent=ledger.parent,
         experiment_id=ledger.experiment_id,
-        place=record.store.address.place,
+        place=held.place,
         signal=stop.signal,
         reason=stop.reason,
     )
@@ -340,16 +316,6 @@ def _is_left_open(ledger: MlflowLedger, state: SweepState, stop: StopSignal) -> 
         return False
     slots = ledger.open_slots(state.generations_done).values()
     return any(slot.proposal is not None for slot in slots)
-
-
-def _leave(ledger: MlflowLedger, lease: Lease, status: str) -> None:
-    """End what is ours. A driver that lost its lease has nothing to end."""
-    try:
-        ledger.end(status)
-    except LeaseLostError:
-        ledger.abandon()
-    finally:
-        lease.release()
 
 
 def _require_usable(state: SweepState) -> None:

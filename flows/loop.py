@@ -84,7 +84,7 @@ def drive(
     while not stop.draining and generations != sealed:
         generation = state.generations_done
         recorded = ledger.open_slots(generation)
-        proposals = _proposals(state, recorded, budget)
+        proposals = open_proposals(state, recorded, budget)
         if not proposals:
             break
 
@@ -115,7 +115,7 @@ def drive(
     return state
 
 
-def _proposals(
+def open_proposals(
     state: SweepState, recorded: Mapping[int, OpenSlot], budget: Budget
 ) -> Sequence[Proposal]:
     """The open generation's proposals: those on record stand, the others are planned.

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lepton import spaces
 from lepton_core.errors import LeptonError
 from lepton_core.space import Choice, Float, Int, Space
 from lepton_core.trial import Trial
@@ -38,24 +39,27 @@ __all__ = [
     "Trial",
     "__version__",
     "resume",
+    "spaces",
     "sweep",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "Optimizer":
-        from lepton.optimizer import Optimizer  # noqa: PLC0415  (what only describes a space is done)
+if not TYPE_CHECKING:  # it would tell type checkers that any name is there
 
-        return Optimizer
-    if name == "LeptonSearchCV":
-        from lepton.search_cv import LeptonSearchCV  # noqa: PLC0415  (scikit-learn takes a second)
+    def __getattr__(name: str) -> Any:
+        if name == "Optimizer":
+            from lepton.optimizer import Optimizer  # noqa: PLC0415  (what only describes a space is done)
 
-        return LeptonSearchCV
-    if name in ("resume", "sweep"):
-        from lepton_flows import sweep as flows  # noqa: PLC0415  (Prefect takes a second)
+            return Optimizer
+        if name == "LeptonSearchCV":
+            from lepton.search_cv import LeptonSearchCV  # noqa: PLC0415  (scikit-learn takes a second)
 
-        return getattr(flows, name)
-    raise AttributeError(f"module 'lepton' has no attribute {name!r}")
+            return LeptonSearchCV
+        if name in ("resume", "sweep"):
+            from lepton_flows import sweep as flows  # noqa: PLC0415  (Prefect takes a second)
+
+            return getattr(flows, name)
+        raise AttributeError(f"module 'lepton' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

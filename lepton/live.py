@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, Progress, TextColumn
 
-from lepton.cli.output import number_text, shares_text
+from lepton.cli.output import shares_text
+from lepton.progress import progress_text, seconds_left
 from lepton_core.declaration import to_loss
 from lepton_core.plan import trials_at_end
 from lepton_core.portfolio import shares
 from lepton_flows.observer import Driving, Observer
-from lepton_tasks.duration import duration_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -133,15 +133,7 @@ class LiveObserver(Observer):
         return (new, record.proposal.number) < (old, self._best.proposal.number)
 
     def _text(self) -> str:
-        done, target = len(self._finished), self._target
-        parts = [f"{done}/{target} trials" if target else f"{done} trials"]
-        if self._best is not None:
-            proposal = self._best.proposal
-            parts.append(f"best {number_text(self._best.value)} ({proposal.proposer})")
-        if self._failed:
-            parts.append(f"{self._failed} failed")
-        driven = done - self._before
-        if target and driven > 0 and done < target:
-            left = (time.monotonic() - self._started) / driven * (target - done)
-            parts.append(f"{duration_text(left)} left")
-        return "  ".join(parts)
+        done = len(self._finished)
+        seconds = time.monotonic() - self._started
+        left = seconds_left(seconds, done - self._before, done, self._target)
+        return progress_text(done, self._target, self._best, failed=self._failed, left_s=left)

@@ -141,6 +141,18 @@ def take_back(at: Asking, number: int) -> Asking:
     return replace(at, out=at.out - {number - at.state.trials_done})
 
 
+def handed_out(at: Asking, number: int) -> Proposal:
+    """The proposal of a trial that is handed out and not told.
+
+    Raises:
+        SweepError: The trial was told before, or is not handed out.
+    """
+    slot = number - at.state.trials_done
+    if slot not in at.out:
+        raise _not_out(at, number)
+    return at.proposals[slot]
+
+
 def tell(at: Asking, number: int, result: float | Failure) -> Asking:
     """What came of a trial; the last one of a generation seals it.
 
@@ -152,17 +164,28 @@ def tell(at: Asking, number: int, result: float | Failure) -> Asking:
     Raises:
         SweepError: The trial was told before, or is not handed out.
     """
-    slot = number - at.state.trials_done
-    if slot not in at.out:
-        raise _not_out(at, number)
+    proposal = handed_out(at, number)
     failure = result if isinstance(result, Failure) else None
     value = None if isinstance(result, Failure) else result
-    record = TrialRecord(proposal=at.proposals[slot], value=value, failure=failure)
+    return take(at, TrialRecord(proposal=proposal, value=value, failure=failure))
+
+
+def take(at: Asking, record: TrialRecord, *, driven_s: float = 0.0) -> Asking:
+    """A trial that is handed out has this record; the last one of a generation seals it.
+
+    Args:
+        at: The sweep so far.
+        record: Of one of `Asking.proposals`.
+        driven_s: Seconds of driving up to now, for the seal.
+    """
+    slot = record.proposal.slot
     told = {**at.told, slot: record}
     if len(told) < len(at.proposals):
         return replace(at, told=told, out=at.out - {slot})
     event = GenerationSealed(
-        generation=at.state.generations_done, trials=tuple(told[s] for s in sorted(told))
+        generation=at.state.generations_done,
+        trials=tuple(told[s] for s in sorted(told)),
+        driven_s=driven_s,
     )
     return Asking(events=(*at.events, event), state=evolve(at.state, event))
 

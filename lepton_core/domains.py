@@ -39,16 +39,21 @@ class Float:
     Args:
         low: The least value.
         high: The greatest value, above `low`.
-        log: Search on the logarithm; `low` must be above 0.
-        step: Only ``low + k * step``.
-        when: Active only when each named param has one of these values.
+        log: Search on the logarithm: as much between 0.001 and 0.01 as between 0.01 and 0.1. `low`
+            must be above 0.
+        step: Only ``low + k * step``, for whole k.
+        when: Active only when each param named has one of the values given, such as
+            ``{"booster": ["dart"]}``. A list of one may be written as the value itself.
 
     Raises:
         SpaceError: A bound is not a finite number, or they do not fit.
 
     Example:
-        >>> round(Float(0.001, 0.1, log=True).decode(0.5), 9)
-        0.01
+        >>> from lepton import Float, Space
+        >>> space = Space({"lr": Float(0.0001, 0.01, log=True), "drop": Float(0, 0.5, step=0.1)})
+        >>> params = space.decode([0.5, 0.5])  # the middle
+        >>> round(params["lr"], 6), params["drop"]
+        (0.001, 0.3)
     """
 
     low: float
@@ -154,16 +159,20 @@ class Int:
     Args:
         low: The least value.
         high: The greatest value, above `low`.
-        log: Search on the logarithm; `low` must be above 0.
-        step: Only ``low + k * step``.
-        when: Active only when each named param has one of these values.
+        log: Search on the logarithm: as much between 1 and 10 as between 10 and 100. `low` must be
+            above 0.
+        step: Only ``low + k * step``, for whole k.
+        when: Active only when each param named has one of the values given, such as
+            ``{"booster": ["dart"]}``. A list of one may be written as the value itself.
 
     Raises:
         SpaceError: A bound is not a whole number, or they do not fit.
 
     Example:
-        >>> [Int(2, 12, step=5).decode(u) for u in (0.0, 0.5, 1.0)]
-        [2, 7, 12]
+        >>> from lepton import Int, Space
+        >>> space = Space({"width": Int(16, 1024, log=True), "depth": Int(2, 12, step=5)})
+        >>> space.decode([0.5, 0.5])  # the middle
+        {'width': 126, 'depth': 7}
     """
 
     low: int
@@ -261,14 +270,18 @@ class Choice:
 
     Args:
         choices: At least one; no two may be equal as strings.
-        when: Active only when each named param has one of these values.
+        when: Active only when each param named has one of the values given, such as
+            ``{"booster": ["dart"]}``. A list of one may be written as the value itself.
 
     Raises:
         SpaceError: The list is empty, holds something else, or the same string twice.
 
     Example:
-        >>> Choice(["gbtree", "dart"]).decode(0.9)
-        'dart'
+        >>> from lepton import Choice, Space
+        >>> space = Space({"booster": Choice(["gbtree", "dart"]),
+        ...                "normalize": Choice(["tree", "forest"], when={"booster": "dart"})})
+        >>> space.decode([0.0, 0.0]), space.decode([1.0, 0.0])
+        ({'booster': 'gbtree'}, {'booster': 'dart', 'normalize': 'tree'})
     """
 
     choices: tuple[Value, ...]

@@ -32,7 +32,10 @@ MAX_LISTED = 4096  # configurations, to choose among those that are left
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """An ordered set of named params.
+    """The search space: named params, in order.
+
+    `Optimizer` takes a plain mapping as well; a `Space` checks it at once. It also turns points of
+    the unit cube, which has one dimension for each param that is not fixed, into params and back.
 
     Args:
         params: Name to `Float`, `Int`, `Choice`, or a plain value, which is fixed.
@@ -42,6 +45,7 @@ class Space:
             cannot take, or conditions run in a circle.
 
     Example:
+        >>> from lepton import Choice, Float, Int, Space
         >>> space = Space({"lr": Float(0.0, 0.5), "depth": Int(2, 12),
         ...                "booster": Choice(["gbtree", "dart"]),
         ...                "drop": Float(0.0, 0.5, when={"booster": ["dart"]})})
@@ -104,7 +108,7 @@ class Space:
 
     @cached_property
     def size(self) -> int | None:
-        """How many configurations there are; None: beyond counting, and more than `MAX_LISTED`.
+        """How many configurations there are; None: beyond counting.
 
         Example:
             >>> Space({"n": Int(1, 3), "c": Choice(["a", "b"])}).size
@@ -151,6 +155,9 @@ class Space:
         Args:
             point: ``(d,)`` numbers in [0, 1], one for each name in `free`. Values outside are
                 clipped.
+
+        Raises:
+            SpaceError: The point has more or fewer coordinates.
         """
         if len(point) != len(self.free):
             raise SpaceError(

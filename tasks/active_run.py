@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import importlib.abc
 import importlib.util
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lepton_tasks.store import Store
+
+TRACKING_URI = "MLFLOW_TRACKING_URI"
 
 
 @contextmanager
@@ -25,7 +31,9 @@ def active_run(run_id: str | None, experiment_id: str | None) -> Iterator[None]:
         yield
         return
     watch = _AtImport(lambda: _push(run_id, experiment_id))
+    below = 0
     if "mlflow" in sys.modules:
+        below = len(_stack())
         _push(run_id, experiment_id)
     else:
         sys.meta_path.insert(0, watch)
@@ -35,7 +43,32 @@ def active_run(run_id: str | None, experiment_id: str | None) -> Iterator[None]:
         if watch in sys.meta_path:
             sys.meta_path.remove(watch)
         if "mlflow" in sys.modules:
-            _pop(run_id)
+            _pop(below)
+
+
+@contextmanager
+def on_run(store: Store, run_id: str) -> Iterator[None]:
+    """The same in a process that is not ours: afterwards MLflow is as its user had it."""
+    with pointing_at(store), active_run(run_id, store.experiment_id):
+        yield
+
+
+@contextmanager
+def pointing_at(store: Store) -> Iterator[None]:
+    """Have MLflow's fluent calls go to a store while the body runs."""
+    import mlflow  # noqa: PLC0415
+
+    before, variable = mlflow.get_tracking_uri(), os.environ.get(TRACKING_URI)
+    if before == store.address.tracking_uri:
+        yield
+        return
+    mlflow.set_tracking_uri(store.address.tracking_uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
+        if variable is None:
+            os.environ.pop(TRACKING_URI, None)  # which set_tracking_uri sets
 
 
 def next_steps(run_id: str | None, names: Sequence[str]) -> dict[str, int]:
@@ -79,13 +112,14 @@ def _push(run_id: str, experiment_id: str) -> None:
     _stack().append(mlflow.ActiveRun(Run(info, RunData())))  # type: ignore[no-untyped-call]
 
 
-def _pop(run_id: str) -> None:
+def _pop(below: int) -> None:
+    """Leave as many runs on the stack as there were before; the objective may have ended ours."""
     import mlflow  # noqa: PLC0415
 
     stack = _stack()
-    while stack and stack[-1].info.run_id != run_id:
+    while len(stack) > below + 1:
         mlflow.end_run()  # a nested run that the objective left open
-    stack.clear()
+    del stack[below:]
 
 
 class _AtImport(importlib.abc.MetaPathFinder):

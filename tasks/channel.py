@@ -7,6 +7,7 @@ import math
 import os
 import select
 import struct
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +21,7 @@ class ChannelClosedError(Exception):
 
 
 class Channel:
-    """One end of a pair of pipes.
+    """One end of a pair of pipes. Several threads may send; one receives.
 
     Args:
         read_fd: What the other side writes to.
@@ -29,6 +30,7 @@ class Channel:
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
         self.read_fd, self.write_fd = read_fd, write_fd
+        self._sending = threading.Lock()
 
     def send(self, message: dict[str, Any]) -> None:
         """Send one message.
@@ -39,8 +41,9 @@ class Channel:
         body = json.dumps(message).encode()
         data = memoryview(_LENGTH.pack(len(body)) + body)
         try:
-            while data:
-                data = data[os.write(self.write_fd, data) :]
+            with self._sending:
+                while data:
+                    data = data[os.write(self.write_fd, data) :]
         except OSError as error:
             raise ChannelClosedError from error
 

@@ -37,9 +37,11 @@ from lepton_tasks.attempts import (
 )
 from lepton_tasks.lease import Lease
 from lepton_tasks.objective import Outcome
+from lepton_tasks.reports import Point
 from lepton_tasks.seals import seal_key, seal_texts
 from lepton_tasks.snapshots import Keeper, snapshot_key
 from lepton_tasks.sweep_record import PARENT, SweepRecord
+from lepton_tasks.trial_metrics import Reported, log_batch
 from lepton_tasks.write_once import write_once
 
 ORPHANED = "orphaned: its driver died or lost its lease"
@@ -67,6 +69,7 @@ class MlflowLedger:
         self._lock = threading.RLock()
         self._head = record.head
         self._runs: dict[int, str] = {}
+        self._reported = Reported(self.client, self.declaration.metric)
         self._flying: set[str] = set()
         self._shown: int | None = None
         self._parent = ""
@@ -208,32 +211,26 @@ class MlflowLedger:
             self.client.log_batch(write_points.TRIAL_PARAMS, run_id, params=params)
         return run_id
 
+    def report(self, run_id: str, points: Sequence[Point]) -> None:
+        """Record what an attempt reported on its way."""
+        with self._lock:
+            self.lease.check()
+            self._reported.write(run_id, points)
+
     def finish(self, run_id: str, record: TrialRecord, outcome: Outcome) -> None:
         """Record an attempt's result, which then counts."""
-        from mlflow.entities import (  # noqa: PLC0415  (costs a second)
-            LifecycleStage,
-            Metric,
-            RunTag,
-        )
-        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+        from mlflow.entities import Metric, RunTag  # noqa: PLC0415  (costs a second)
 
         now = milliseconds()
         with self._lock:
             self.lease.check()
-            values = {**outcome.metrics}
+            values, steps = {**outcome.metrics}, self._reported.steps(run_id, outcome)
             if record.value is not None:
                 values[self.declaration.metric] = record.value
-            metrics = [Metric(n, v, now, outcome.steps.get(n, 0)) for n, v in values.items()]
+            metrics = [Metric(n, v, now, steps.get(n, 0)) for n, v in values.items()]
             tags = [RunTag(records.RESULT, records.outcome_text(record, self.lease.epoch))]
             # The store writes metrics before tags: with a result record, its metrics are there.
-            try:
-                self.client.log_batch(write_points.TRIAL_RESULT, run_id, metrics=metrics, tags=tags)
-            except MlflowException:
-                if self.client.get_run(run_id).info.lifecycle_stage != LifecycleStage.DELETED:
-                    raise
-                # The objective deleted its own run.
-                self.client.restore_run(write_points.TRIAL_RESTORED, run_id)
-                self.client.log_batch(write_points.TRIAL_RESULT, run_id, metrics=metrics, tags=tags)
+            log_batch(self.client, write_points.TRIAL_RESULT, run_id, metrics=metrics, tags=tags)
             self._set_status(run_id, status_of(record), now)
             self._runs[record.proposal.slot] = run_id
             self._flying.discard(run_id)
@@ -367,11 +364,15 @@ def _params(declaration: Declaration, proposal: Proposal) -> Sequence[Any]:
 
 def _note(declaration: Declaration, settings: Settings) -> str:
     """The parent run's description in the MLflow UI."""
-    resume = f"lepton resume {declaration.name}"
+    name = declaration.name
+    if settings.objective:
+        of, resume = f" of `{settings.objective}`", f"lepton resume {name}"
+    else:  # a function in somebody's process
+        of, resume = "", f"lepton.Optimizer(name='{name}').{declaration.direction}(objective)"
     return (
-        f"A Lepton sweep: {declaration.direction} `{declaration.metric}` of "
-        f"`{settings.objective}` over {len(declaration.space)} params, "
-        f"seed {declaration.seed}, generations of {declaration.generation}.\n\n"
+        f"A Lepton sweep: {declaration.direction} `{declaration.metric}`{of} over "
+        f"{len(declaration.space)} params, seed {declaration.seed}, "
+        f"generations of {declaration.generation}.\n\n"
         f"Its trials are the nested runs. Go on with it: `{resume}`; "
-        f"prove its history: `lepton verify {declaration.name}`."
+        f"prove its history: `lepton verify {name}`."
     )

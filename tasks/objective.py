@@ -9,7 +9,7 @@ import math
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from lepton_tasks.redaction import redacted
 
 Objective = Callable[[Trial], Any]
 
+MODEL = "model"  # the key of what is no metric in an objective's dict
 MAX_REASON = 1000  # characters; as JSON with escapes it must still fit into a tag
 
 
@@ -36,12 +37,14 @@ class Outcome:
         metrics: The other metrics, by name; NaN and infinities may be among them.
         steps: The step at which a metric goes on, where the objective logged it under the same
             name on the way; MLflow takes the metric of the highest step for a run's value.
+        model: What the objective returned as ``"model"``, or None.
     """
 
     value: float | None = None
     failure: Failure | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     steps: Mapping[str, int] = field(default_factory=dict)
+    model: Any = field(default=None, repr=False, compare=False)
 
 
 def source_file(reference: str, folder: Path) -> Path | None:
@@ -139,12 +142,14 @@ def judge(returned: Any, metric: str) -> Outcome:
     """Tell a usable result from a failure.
 
     Args:
-        returned: What the objective returned: a number, or a dict of metrics.
+        returned: What the objective returned: a number, or a dict of metrics, which may hold a
+            model too, under "model"; a number there is a metric.
         metric: The key of the dict that is minimised or maximised.
     """
     if not isinstance(returned, Mapping):
         return _judge_value(returned, f"the objective returned {_shown(returned)}", {})
     metrics = dict(returned)
+    model = None if _is_number(metrics.get(MODEL, 0)) else metrics.pop(MODEL)
     for name, value in metrics.items():
         if not is_mlflow_key(name):
             allowed = "letters, digits, _ . - : / and spaces, as MLflow allows"
@@ -158,7 +163,8 @@ def judge(returned: Any, metric: str) -> Outcome:
         return failed("type", f"the objective returned {names}; the metric {metric!r} is missing")
     value = metrics.pop(metric)
     others = {name: _float(number) for name, number in metrics.items()}
-    return _judge_value(value, f"the metric {metric!r} is {_shown(value)}", others)
+    outcome = _judge_value(value, f"the metric {metric!r} is {_shown(value)}", others)
+    return outcome if outcome.failure else replace(outcome, model=model)
 
 
 def _judge_value(value: Any, found: str, metrics: Mapping[str, float]) -> Outcome:

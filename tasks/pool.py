@@ -20,9 +20,13 @@ from typing import Any
 
 from lepton_core.errors import ObjectiveError
 from lepton_core.events import Failure, Proposal
+from lepton_core.reporting import Reporter
 from lepton_tasks.channel import Channel, ChannelClosedError
+from lepton_tasks.dialogue import Dialogue
+from lepton_tasks.models import Models
 from lepton_tasks.objective import Outcome
 from lepton_tasks.reaper import Reaper
+from lepton_tasks.sending import kept
 from lepton_tasks.store import objectives_environment
 
 SINGLE_THREADED = (
@@ -44,7 +48,7 @@ class WorkerDiedError(Exception):
 
 
 class CancelledError(Exception):
-    """The trial was stopped because the driver is to stop now."""
+    """The trial was stopped, or told to stop, because the driver is to stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +56,14 @@ class Job:
     """What workers do: which objective, for which metric, and where its runs are.
 
     Attributes:
+        objective: ``file.py:function`` in the folder, ``package.module:function``, or what
+            `lepton_tasks.sending.pack` made of a function of this process.
         folder: The sweep file's folder.
         tracking_uri: Where the objective's own MLflow calls go.
         experiment_id: None for trials that have no MLflow run.
     """
 
-    objective: str
+    objective: str | bytes
     folder: Path
     metric: str
     timeout: float | None = None
@@ -68,7 +74,7 @@ class Job:
 class _Worker:
     """One process and the pipes to it. Its process group is its own."""
 
-    def __init__(self, job: Job, output: Path, reaper: Reaper) -> None:
+    def __init__(self, job: Job, output: Path, reaper: Reaper, packed: Path | None) -> None:
         to_read, to_write = os.pipe(), os.pipe()  # (read end, write end): to it, from it
         environment = {**dict.fromkeys(SINGLE_THREADED, "1"), **objectives_environment()}
         if job.tracking_uri is not None:
@@ -94,7 +100,9 @@ class _Worker:
         self.channel = Channel(to_write[0], to_read[1])
         self.channel.send(
             {
-                "objective": job.objective,
+                "objective": None if packed else job.objective,
+                "packed": str(packed) if packed else None,
+                "path": sys.path if packed else [],
                 "folder": str(job.folder),
                 "experiment_id": job.experiment_id,
                 "output": str(output),
@@ -151,12 +159,19 @@ class WorkerPool:
         job: What they do.
         workers: How many, started at once.
         reaper: Sees to it that none outlives this process.
+        models: Which of the models that trials return are kept; None: none.
     """
 
-    def __init__(self, job: Job, workers: int, reaper: Reaper) -> None:
-        self.job, self.size, self._reaper = job, workers, reaper
+    def __init__(
+        self, job: Job, workers: int, reaper: Reaper, models: Models | None = None
+    ) -> None:
+        self.job, self.size, self._reaper, self.models = job, workers, reaper, models
         self._folder = Path(tempfile.mkdtemp(prefix="lepton-"))
         reaper.remove(self._folder)
+        self._packed: Path | None = None
+        if isinstance(job.objective, bytes):
+            self._packed = self._folder / "objective.pkl"
+            self._packed.write_bytes(job.objective)
         self._lock = threading.Lock()
         self._workers: set[_Worker] = set()
         self._idle: queue.SimpleQueue[_Worker | None] = queue.SimpleQueue()
@@ -181,20 +196,24 @@ class WorkerPool:
         """Where a trial's output is, for as long as the pool lives."""
         return self._folder / key / "output.txt"
 
-    def evaluate(self, proposal: Proposal, run_id: str | None, key: str) -> tuple[Outcome, float]:
+    def evaluate(
+        self, proposal: Proposal, run_id: str | None, key: str, reporter: Reporter | None = None
+    ) -> tuple[Outcome, float]:
         """Evaluate one trial in the next idle worker; callable from several threads.
 
         Args:
             proposal: The trial.
             run_id: The MLflow run that is to be active meanwhile.
             key: A name for the trial's output, unique in this pool.
+            reporter: What the trial reports to, and what says whether it should stop.
 
         Returns:
             The outcome, and the seconds it took.
 
         Raises:
             WorkerDiedError: The process ended before it answered.
-            CancelledError: `cancel` was called.
+            CancelledError: `cancel` was called, or the trial was told to stop: whatever came of
+                it then is not what it comes to.
         """
         worker = self._idle.get()
         if worker is None:
@@ -202,7 +221,7 @@ class WorkerPool:
         output = self.output_of(key)
         output.parent.mkdir(parents=True, exist_ok=True)
         try:
-            answer = self._ask(worker, proposal, run_id, output)
+            answer = self._ask(worker, proposal, run_id, output, reporter)
         except BaseException:
             self._drop(worker)
             raise
@@ -211,7 +230,13 @@ class WorkerPool:
             timeout = self.job.timeout or 0.0
             reason = f"still running after {timeout:g} s; its process was killed"
             return Outcome(failure=Failure(kind="timeout", reason=reason)), timeout
-        self._idle.put(worker)
+        try:
+            if answer["model"]:
+                self._keep(worker, proposal, run_id, answer["value"])
+        except ChannelClosedError:  # the trial has its result all the same
+            self._drop(worker)
+        else:
+            self._idle.put(worker)
         failure = answer["failure"]
         outcome = Outcome(
             value=answer["value"],
@@ -222,11 +247,17 @@ class WorkerPool:
         return outcome, answer["duration_s"]
 
     def _ask(
-        self, worker: _Worker, proposal: Proposal, run_id: str | None, output: Path
+        self,
+        worker: _Worker,
+        proposal: Proposal,
+        run_id: str | None,
+        output: Path,
+        reporter: Reporter | None,
     ) -> dict[str, Any] | None:
+        dialogue = Dialogue(worker.channel, worker.is_gone, reporter)
         try:
             worker.await_ready(self._start_output)
-            worker.channel.send(
+            answer = dialogue.hold(
                 {
                     "params": dict(proposal.params),
                     "seed": proposal.seed,
@@ -234,14 +265,29 @@ class WorkerPool:
                     "run_id": run_id,
                     "metric": self.job.metric,
                     "output": str(output),
-                }
+                },
+                self.job.timeout,
             )
-            return worker.channel.receive(self.job.timeout, is_gone=worker.is_gone)
         except (ChannelClosedError, ObjectiveError) as error:
-            if self._cancelled:
+            if self._cancelled or dialogue.told:
                 raise CancelledError from None
             said = str(error).splitlines()[0] if isinstance(error, ObjectiveError) else ""
             raise WorkerDiedError(said or f"its process ended: {worker.epitaph()}") from None
+        if dialogue.told:
+            raise CancelledError
+        return answer
+
+    def _keep(self, worker: _Worker, proposal: Proposal, run_id: str | None, value: float) -> None:
+        """Have the model that the worker has just returned kept, if it is among the best."""
+        if self.models is None or not self.models.wants(value, proposal.number):
+            return
+        file = self._folder / f"model{proposal.number}.pkl"
+        worker.channel.send({"keep": str(file), "run_id": run_id or None})
+        problem = (worker.channel.receive(is_gone=worker.is_gone) or {})["problem"]
+        self.models.cannot(problem)
+        if file.exists():
+            self.models.keep(proposal.number, kept(file))
+            file.unlink()
 
     @property
     def _start_output(self) -> Path:
@@ -251,7 +297,7 @@ class WorkerPool:
         with self._lock:
             if self._cancelled:
                 raise CancelledError
-            worker = _Worker(self.job, self._start_output, self._reaper)
+            worker = _Worker(self.job, self._start_output, self._reaper, self._packed)
             self._workers.add(worker)
             return worker
 
@@ -290,11 +336,11 @@ class WorkerPool:
 
 
 @contextmanager
-def working(job: Job, workers: int) -> Iterator[WorkerPool]:
+def working(job: Job, workers: int, models: Models | None = None) -> Iterator[WorkerPool]:
     """Workers for as long as the body runs, and a reaper that sees to it if this process dies."""
     reaper = Reaper()
     try:
-        pool = WorkerPool(job, workers, reaper)
+        pool = WorkerPool(job, workers, reaper, models)
         try:
             yield pool
         finally:

@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM mean to a driver."""
+"""What Ctrl-C and SIGTERM mean to a driver, and Ctrl-C to one in a process that is not its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from types import FrameType
+from typing import Any, Self
 
 from lepton_tasks.trial import StopSignal
 
@@ -42,3 +43,65 @@ def stopping_on_signals(stop: StopSignal, tell: Callable[[str], None]) -> Iterat
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class Interrupts:
+    """Ctrl-C in a notebook or a script: it waits for a moment at which nothing is half written.
+
+    Within `allowed`, which is around the user's own code, it is raised at once. Elsewhere it asks
+    the driver to stop, and is raised when the body is done. Outside the main thread, where Python
+    has no signals, and where Ctrl-C is ignored or handled outside Python, it does nothing.
+    """
+
+    def __init__(self, stop: StopSignal | None = None) -> None:
+        self.stop = stop or StopSignal()
+        self.interrupted = False
+        self._allowed = False
+        self._before: Any = None
+
+    def __enter__(self) -> Self:
+        """Take Ctrl-C over."""
+        before = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is threading.main_thread() and callable(before):
+            self._before = before
+            signal.signal(signal.SIGINT, self._on_signal)
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        """Give it back, and raise what waited, unless something else is being raised."""
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+        if self.interrupted and kind is None:
+            raise KeyboardInterrupt
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self.note(number)
+        if self._allowed:
+            raise KeyboardInterrupt
+
+    def watch(self, stop: StopSignal) -> StopSignal:
+        """Ask this driver to stop; returns it."""
+        self.stop = stop
+        if self.interrupted:
+            self.note()
+        return stop
+
+    def note(self, number: int = signal.SIGINT) -> None:
+        """Ctrl-C came, or the user's code raised what it raises."""
+        self.interrupted = True
+        self.stop.now("stopped by Ctrl-C", number)
+
+    @contextmanager
+    def allowed(self) -> Iterator[None]:
+        """Around what may be interrupted at any moment.
+
+        Raises:
+            KeyboardInterrupt: In the body, or before it, where one waits.
+        """
+        self._allowed = True
+        try:
+            if self.interrupted:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._allowed = False

@@ -29,6 +29,7 @@ QUIET = {
     # Otherwise each finished run costs one more call and two lines on the terminal.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     # Nothing read from the store is unpickled.
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",

@@ -164,7 +164,8 @@ def find(name: str, folder: Path) -> SweepSource:
         )
     raise SweepFileError(
         f"no sweep file in {folder} has the name {name!r}; the objective is never taken from the "
-        f"store on trust, so say where the file is: lepton resume {name} --file PATH",
+        f"store on trust, so say where the file is: lepton resume {name} --file PATH\n"
+        f"(A sweep recorded from Python goes on there: lepton.Optimizer(name={name!r}).)",
         name=name,
     )
 

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Protocol
 
 from lepton_core.events import Failure, Proposal, TrialRecord
+from lepton_core.reporting import Reporter
 from lepton_tasks.attempts import DIED, OpenSlot
 from lepton_tasks.objective import Outcome
 from lepton_tasks.pool import CancelledError, WorkerDiedError
+from lepton_tasks.reports import ReportLedger, reporting_to
 
 MAX_DEATHS = 3
 
 
-class TrialLedger(Protocol):
+class TrialLedger(ReportLedger, Protocol):
     """What evaluating a trial needs of a ledger."""
 
     def begin(self, proposal: Proposal, attempt: int) -> str:
@@ -37,12 +39,21 @@ class TrialLedger(Protocol):
 class Evaluator(Protocol):
     """What turns a proposal into an outcome."""
 
-    def evaluate(self, proposal: Proposal, run_id: str | None, key: str) -> tuple[Outcome, float]:
+    def evaluate(
+        self, proposal: Proposal, run_id: str | None, key: str, reporter: Reporter | None = None
+    ) -> tuple[Outcome, float]:
         """The outcome of one attempt, and the seconds it took.
+
+        Args:
+            proposal: The trial.
+            run_id: The MLflow run that is to be active meanwhile.
+            key: A name for the attempt's output.
+            reporter: What the trial reports to, and what says whether it should stop.
 
         Raises:
             WorkerDiedError: The attempt's process ended before it answered.
-            CancelledError: The driver is to stop now.
+            CancelledError: The driver is to stop now, or the trial asked whether it should stop
+                and was told so.
         """
         ...
 
@@ -110,7 +121,8 @@ def run_slot(
         key = f"{proposal.number}.{attempt}"
         run_id = ledger.begin(proposal, attempt)
         try:
-            outcome, duration = evaluator.evaluate(proposal, run_id, key)
+            with reporting_to(ledger, run_id, stop) as reporter:
+                outcome, duration = evaluator.evaluate(proposal, run_id, key, reporter)
         except CancelledError:
             ledger.kill(run_id, f"cancelled: {stop.reason or 'its driver was stopped'}")
             return None

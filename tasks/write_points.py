@@ -95,6 +95,9 @@ TRIAL_RUN = _point(
     "the proposal stands; the run is KILLED (orphaned), the slot issued again",
 )
 TRIAL_PARAMS = _point("trial.params", "the trial's MLflow params", "as before")
+TRIAL_REPORTED = _point(
+    "trial.reported", "what the trial reported on its way, as stepped metrics", "as before"
+)
 TRIAL_OUTPUT = _point("trial.output", "`output.txt`, an artifact", "as before")
 TRIAL_RESTORED = _point(
     "trial.restored", "a run back that the objective deleted", "as before: it has no result yet"

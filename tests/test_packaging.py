@@ -164,28 +164,95 @@ lepton_tasks.write_once.there_is_no_such_thing
 """
 
 
-@pytest.mark.parametrize("installed", ["from_wheel", "editable"])
-def test_a_type_checker_sees_our_types_in_a_users_project(installed, request, tmp_path):
-    environment = request.getfixturevalue(installed)
-    (tmp_path / "consumer.py").write_text(CONSUMER)
+def type_errors(environment, program, folder):
+    """What mypy says of a user's program, as in ``7: error: ... [attr-defined]``."""
+    (folder / "consumer.py").write_text(program)
     # Only our own packages are of interest, and the others take a minute to read.
-    (tmp_path / "mypy.ini").write_text(
+    (folder / "mypy.ini").write_text(
         "[mypy]\nstrict = True\nfollow_imports = skip\n"
         + "".join(f"[mypy-{root}.*]\nfollow_imports = normal\n" for root in ROOTS)
     )
     mypy = (sys.executable, "-m", "mypy", "--python-executable", environment.python)
     done = subprocess.run(
         [*mypy, "--no-error-summary", "consumer.py"],
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
+    assert done.stderr == ""
+    said = [line.removeprefix("consumer.py:") for line in done.stdout.splitlines()]
+    return [line for line in said if ": note: " not in line]
+
+
+@pytest.mark.parametrize("installed", ["from_wheel", "editable"])
+def test_a_type_checker_sees_our_types_in_a_users_project(installed, request, tmp_path):
+    environment = request.getfixturevalue(installed)
     wrong_type = (
-        'consumer.py:7: error: Incompatible types in assignment (expression has type "str", '
+        '7: error: Incompatible types in assignment (expression has type "str", '
         'variable has type "int")  [assignment]'
     )
-    assert done.stdout.splitlines() == [
+    assert type_errors(environment, CONSUMER, tmp_path) == [
         wrong_type,
-        'consumer.py:8: error: Module has no attribute "there_is_no_such_thing"  [attr-defined]',
-    ], done.stderr
+        '8: error: Module has no attribute "there_is_no_such_thing"  [attr-defined]',
+    ]
+
+
+RIGHT = """
+import lepton
+from lepton import Choice, Float, Int, LeptonError, Trial
+
+
+def objective(trial: Trial) -> float:
+    return float((trial["x"] - 0.5) ** 2) + float(trial.get("n", 0))
+
+
+space = {
+    "x": Float(-1, 1),
+    "n": Int(1, 8, log=True, when={"kind": ["a"]}),
+    "kind": Choice(["a", None, 2.0, True]),
+    **lepton.spaces.xgboost(prefix="clf__"),
+}
+optimizer = lepton.Optimizer(space, seed=1)
+try:
+    found: float = optimizer.minimize(objective, trials=8).best_loss
+except LeptonError as error:
+    raise SystemExit(error.message) from error
+trial: Trial = optimizer.ask(2)[0]
+optimizer.tell(trial, objective(trial))
+lepton.Space(lepton.spaces.svc()).size
+"""
+
+WRONG = """
+import lepton
+
+lepton.Float("low", 1.0)
+lepton.Int(1, 2, True)
+lepton.Choice("abc", wehn={})
+optimizer = lepton.Optimizer({"x": lepton.Float(0, 1)}, sed=1)
+optimizer.minimize(3)
+optimizer.ask("2")
+lepton.spaces.xgbost()
+lepton.spaces.xgboost("clf__")
+lepton.optimise
+"""
+
+
+def test_a_users_typed_program_is_accepted_and_runs(from_wheel, tmp_path):
+    assert type_errors(from_wheel, RIGHT, tmp_path) == []
+    run(from_wheel.python, "consumer.py", cwd=tmp_path)
+
+
+def test_a_type_checker_tells_a_user_of_each_wrong_call(from_wheel, tmp_path):
+    said = [line.partition(": ")[::2] for line in type_errors(from_wheel, WRONG, tmp_path)]
+    assert [(int(line), said.rpartition("[")[2][:-1]) for line, said in said] == [
+        (4, "arg-type"),
+        (5, "call-arg"),
+        (6, "call-arg"),
+        (7, "call-arg"),
+        (8, "arg-type"),
+        (9, "arg-type"),
+        (10, "attr-defined"),
+        (11, "call-arg"),
+        (12, "attr-defined"),
+    ]

@@ -30,6 +30,7 @@ KILLED = -signal.SIGKILL
 MIDST = {name: 6 for name in POINTS if name.startswith("trial.")}
 MIDST |= {"seal.part": 2, "seal.header": 2, "seal.curves": 2, "driver.heartbeat": 2}
 MIDST |= {"trial.killed_reason": 1, "trial.killed_status": 1, "trial.restored": 1}
+MIDST |= {"trial.reported": 1}  # its objective reports once, in the midst
 DOCTORING = [name for name in POINTS if name.startswith("doctor.")]
 IMPORTING = [name for name in POINTS if name.startswith("import.")]
 ELSEWHERE = ("cancel", *DOCTORING, *IMPORTING)  # what no driver writes
@@ -46,6 +47,11 @@ PRINTS_AND_DELETES_ITS_RUN = """
     if trial.number == 5:
         import mlflow
         mlflow.delete_run(mlflow.active_run().info.run_id)
+"""
+REPORTS_ONCE = """
+    if trial.number == 5 and not os.path.exists("reported"):
+        open("reported", "w").close()
+        trial.report(0, 0.5)
 """
 
 # The worker's own points, and what the objective's file does to die there, once.
@@ -148,6 +154,8 @@ def test_killed_at_each_write_point_and_resumed(
     if point in BY_WORKERS:
         request = {}
         sweep_folder.let_objective_begin_with(PRINTS_AND_DELETES_ITS_RUN)
+    if point == "trial.reported":
+        sweep_folder.let_objective_begin_with(REPORTS_ONCE)
     if point.startswith("snapshot."):
         request["snapshot_every"] = 1
     if point == "driver.heartbeat":

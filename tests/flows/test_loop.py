@@ -63,6 +63,9 @@ class Memory:
         self._note(proposal, attempts=attempt + 1, proposal=proposal)
         return run_id
 
+    def report(self, run_id, points):
+        pass
+
     def finish(self, run_id, record, outcome):
         self.runs[run_id][2] = "finished"
         self._note(record.proposal, result=record, run_id=run_id)
@@ -88,7 +91,7 @@ class Evaluates:
     def __init__(self, function=lambda proposal: Outcome(value=proposal.params["x"])):
         self.function, self.asked = function, []
 
-    def evaluate(self, proposal, run_id, key):
+    def evaluate(self, proposal, run_id, key, reporter=None):
         self.asked.append(proposal)
         return self.function(proposal), 0.5
 

@@ -6,6 +6,7 @@ import math
 import pickle  # noqa: TID251  (as a user who sends trials to other processes does)
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,14 +32,25 @@ def optimizer(**options) -> lepton.Optimizer:
 # -- ask and tell --------------------------------------------------------------------------------
 
 
+def proposed(optimizer):
+    """What it proposed and what came of it."""
+    return [(t.proposal, t.value, t.failure) for t in sealed_trials(optimizer.history)]
+
+
+def untimed(optimizer):
+    """Its state without how long the best trial took."""
+    best = optimizer.state.best
+    return replace(optimizer.state, best=best and replace(best, duration_s=0.0))
+
+
 def test_asked_and_told_it_finds_what_an_objective_finds():
     asked = optimizer(trials=40)
     while trials := asked.ask(3):
         for trial in reversed(trials):
             asked.tell(trial, square(trial))
     driven = optimizer().minimize(square, trials=40)
-    assert asked.state == driven.state
-    assert asked.history == driven.history
+    assert untimed(asked) == untimed(driven)
+    assert proposed(asked) == proposed(driven)
     assert asked.best_loss == driven.best_loss < 1.1
     assert asked.best_params == driven.best_params
     assert square(asked.best_trial) == asked.best_loss
@@ -238,7 +250,7 @@ def test_an_interrupted_trial_is_handed_out_again(interrupted):
     assert again == seen[-1]
     stopped.tell(again, square(again))
     stopped.minimize(square, trials=10)
-    assert stopped.state == expected.state
+    assert untimed(stopped) == untimed(expected)
 
 
 def test_a_broken_objective_stops_early_from_its_own_exception():
@@ -295,7 +307,7 @@ def test_a_wrong_argument_changes_nothing():
         ((3,), "found 3; expected an objective that can be called"),
         ((square, 0), "trials: found 0; expected a whole number"),
         ((square, 10, 0), "workers: found 0; expected a whole number"),
-        ((square, 10, 2), "workers is 2, but an Optimizer of this release"),
+        ((square, 10, 2000), "workers: found 2000; expected a whole number"),
     ):
         with pytest.raises(InputError, match=said):
             turned.maximize(*arguments)
@@ -336,7 +348,7 @@ def test_a_space_may_be_given_in_three_ways():
         ),
         ({"start_from": [{"x": 3, "n": 1, "kind": "a"}]}, r"start_from\[0\]\.x: found 3"),
         ({"start_from": {"x": 0.5}}, "start_from: found .*expected a list of params"),
-        ({"name": "demo"}, "name is 'demo', but this release records no Optimizer in MLflow"),
+        ({"name": "no name"}, "name: found 'no name'"),
     ],
 )
 def test_what_is_wrong_is_named_as_in_a_sweep_file(changes, said):
@@ -379,7 +391,7 @@ def test_the_table_has_a_row_for_each_trial_told_and_ints_stay_ints():
         list(table.columns)
         == list(empty.columns)
         == [
-            *("number", "generation", "slot", "proposer", "value", "failure"),
+            *("number", "generation", "slot", "proposer", "value", "failure", "duration_s"),
             *(f"params.{name}" for name in CONDITIONAL),
         ]
     )
@@ -424,7 +436,7 @@ def test_pickled_it_goes_on_as_it_would_have():
     for one in (here, there):
         one.tell(pickle.loads(pickle.dumps(trial)), 0.0)
         one.minimize(square, trials=20)
-    assert here.state == there.state
+    assert untimed(here) == untimed(there)
 
 
 def test_every_error_of_ours_is_caught_as_one():

@@ -215,6 +215,9 @@ class Recorded:
         self.told.append(("begin", attempt, proposal.params, proposal.seed))
         return f"run{attempt}"
 
+    def report(self, run_id, points):
+        self.told.append(("report", run_id, [point.value for point in points]))
+
     def finish(self, run_id, record, outcome):
         self.told.append(("finish", run_id, record.failure and record.failure.kind))
 

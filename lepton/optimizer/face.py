@@ -1,61 +1,66 @@
-"""``lepton.Optimizer``: a sweep in memory, to be asked and told, or to be given an objective."""
+"""``lepton.Optimizer``: a sweep to be asked and told, or to be given an objective."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+from lepton.optimizer.beginning import begin
+from lepton.optimizer.journal import Metrics, say
+from lepton.optimizer.table import table
 from lepton_core import asking
 from lepton_core.canonical import shown
-from lepton_core.declaration import Budget, Direction
+from lepton_core.declaration import Budget, Direction, Settings
 from lepton_core.errors import InputError, NothingUsableError, SweepError
-from lepton_core.events import (
-    Event,
-    Failure,
-    GenerationSealed,
-    Proposal,
-    TrialRecord,
-    shared_failure,
-)
+from lepton_core.events import Event, Proposal, TrialRecord
 from lepton_core.fold import SweepState
-from lepton_core.plan import untried
 from lepton_core.recorded import is_whole
 from lepton_core.space import Space
-from lepton_core.sweep_file import parse_declaration, parse_trials, parse_workers
+from lepton_core.sweep_file import parse_trials, parse_workers
 from lepton_core.trial import Trial
+from lepton_tasks.models import Models
 from lepton_tasks.objective import Outcome, failed, judge, raised
 
 if TYPE_CHECKING:
     import pandas as pd
 
-METRIC = "loss"  # the key, where the objective returns a dict of metrics
-NAME = "optimizer"  # of a sweep that nobody records
 DEFAULT_TRIALS = 100
+MODELS_IN_MEMORY = 8  # the best trials' models that are kept where nothing is recorded
 MAX_SHOWN = 6  # digits of a loss
+FINISHED, KILLED = "FINISHED", "KILLED"  # of the parent run in MLflow
 
 Objective = Callable[[Trial], Any]
 
 
 class Optimizer:
-    """A sweep in memory.
+    """A sweep, in memory or recorded in MLflow.
 
-    It proposes what a recorded sweep of the same space, seed, generation, portfolio and starting
-    points proposes, given the same results. It is the only object of Lepton that changes; it is
-    not to be used from several threads at once, and can be pickled.
+    It proposes what any recorded sweep of the same space, seed, generation, portfolio and starting
+    points proposes, given the same results. It is not to be used from several threads at once, and
+    can be pickled.
+
+    With a name every trial is an MLflow run, as of `lepton run`, in the store that
+    MLFLOW_TRACKING_URI names. Another optimizer of that name goes on where this one ended, however
+    it ended, with the same proposals; it needs no space to do so. While trials are handed out, or
+    `minimize` runs, the sweep is this process's alone.
 
     Args:
         space: A `Space`, or a mapping by name of `Float`, `Int`, `Choice`, plain values, which are
             fixed, or what a sweep file says, such as ``{"type": "float", "low": 0, "high": 1}``.
+            None: that of the recorded sweep.
         seed: Same seed and same results, same proposals.
         generation: How many trials are proposed together.
         trials: How many there are to be in all; None: as many as are asked for.
         direction: "minimize" or "maximize".
         portfolio: As in a sweep file, such as ``{"proposers": ["ga", "rl"]}``.
-        name: For a later release, which will record it in MLflow.
+        name: Record it in MLflow, or go on with what is recorded, under this name.
         start_from: Params to be tried first.
 
     Raises:
         DeclarationError: One of them is wrong; it says which, what was found and what is allowed.
+        IdentityError: The store has another sweep of that name.
+        UnknownSweepError: There is no space, and no sweep of that name.
+        StoreUnreachableError: The store failed.
 
     Example:
         >>> from lepton_core.space import Float, Int
@@ -77,21 +82,10 @@ class Optimizer:
         name: str | None = None,
         start_from: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        if space is None:
-            raise InputError(
-                "no space is given, and this release needs one; expected a Space or a mapping of "
-                "params, such as {'lr': lepton.Float(0.001, 0.1, log=True)}"
-            )
-        if name is not None:
-            raise InputError(
-                f"name is {shown(name)}, but this release records no Optimizer in MLflow; leave it "
-                "out, or use lepton.sweep, which records",
-                name=name,
-            )
         self._limit = None if trials is None else parse_trials(trials)
-        declaration = parse_declaration(
+        self._journal, self._at = begin(
             {
-                "name": NAME,
+                "name": name,
                 "space": space,
                 "seed": seed,
                 "generation": generation,
@@ -100,7 +94,10 @@ class Optimizer:
                 "start_from": start_from,
             }
         )
-        self._at = asking.begin(declaration)
+        rank = 1 if self._journal.records else MODELS_IN_MEMORY
+        self._models = Models(self._at.state.declaration.direction, rank=rank, say=say)
+        self._models.also(self._at.best)
+        self._metrics: dict[int, Metrics] = {}  # of the trials told here
         self._advised: tuple[int, TrialRecord] | None = None  # after how many trials, which
 
     # -- ask and tell -----------------------------------------------------------------------
@@ -114,10 +111,19 @@ class Optimizer:
 
         Raises:
             SweepError: All of the generation is handed out and not all of it is told. It names the
-                trials that are waited for.
+                trials that are waited for. Or somebody stopped the sweep, by ``lepton cancel``.
+            DrivenElsewhereError: Recorded, and another process drives it.
         """
         n = parse_trials(n, ("n",))
-        self._at, proposals = asking.ask(self._at, n, Budget(trials=self._limit))
+        budget = Budget(trials=self._limit)
+        with self._journal.writing():
+            self._at = self._journal.open(self._at, Settings(budget=budget))
+            at, proposals = asking.ask(self._at, n, budget)
+            for proposal in proposals:
+                self._journal.begin(proposal)
+            self._at = at
+        if not proposals and not self._at.out:
+            self.close()
         return [_trial(proposal) for proposal in proposals]
 
     def tell(
@@ -127,8 +133,8 @@ class Optimizer:
 
         Args:
             trial: As `ask` gave it.
-            value: A number, or a dict of metrics that holds "loss", in your own sign. NaN and
-                infinities make it a failure.
+            value: A number, or a dict of metrics that holds "loss", in your own sign, and a
+                "model" if you like. NaN and infinities make it a failure.
             error: Why there is no value, as a text or an exception: a failure, of which the search
                 learns too.
 
@@ -144,7 +150,8 @@ class Optimizer:
                 f"trial {trial.number} was told {both}; expected tell(trial, value) or "
                 "tell(trial, error='what went wrong')"
             )
-        outcome = _told_error(error) if error is not None else judge(value, METRIC)
+        metric = self._at.state.declaration.metric
+        outcome = _told_error(error) if error is not None else judge(value, metric)
         if outcome.failure is not None and outcome.failure.kind in ("none", "type"):
             raise InputError(f"trial {trial.number}: {outcome.failure.reason}")
         slot = trial.number - self._at.state.trials_done
@@ -154,7 +161,39 @@ class Optimizer:
                 "number that ask() gave; it was changed, or is of another optimizer",
                 number=trial.number,
             )
-        self._at = asking.tell(self._at, trial.number, _result(outcome))
+        with self._journal.writing():
+            self._at = self._journal.open(self._at, Settings(budget=Budget(trials=self._limit)))
+            proposal = asking.handed_out(self._at, trial.number)
+            if outcome.model is not None and outcome.value is not None:
+                self._journal.keep(self._models, proposal, outcome)
+            self._take(self._journal.finish(proposal, outcome), outcome.metrics)
+        if self._limit is not None and self._at.trials_told >= self._limit:
+            self.close()
+
+    def close(self) -> None:
+        """Let others go on with a recorded sweep.
+
+        It may be asked and told again, unless another process drives it then. An optimizer that is
+        forgotten, or whose process ends, closes by itself, as does the end of a ``with`` block.
+        """
+        whole = self._limit is None or self._at.trials_told >= self._limit
+        ended = whole and not self._at.out and self._at.best is not None
+        self._journal.leave(FINISHED if ended else KILLED)
+
+    def __enter__(self) -> Self:
+        """The optimizer itself, to be closed when the block ends."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close it."""
+        self.close()
+
+    def _take(self, record: TrialRecord, metrics: Metrics) -> None:
+        at = asking.take(self._at, record, driven_s=self._journal.driven_s(self._at))
+        if not at.proposals:
+            self._journal.sealed(at)
+        self._at = at
+        self._metrics[record.proposal.number] = metrics
 
     @property
     def untold(self) -> list[Trial]:
@@ -164,41 +203,57 @@ class Optimizer:
     # -- an objective -----------------------------------------------------------------------
 
     def minimize(
-        self, objective: Objective, trials: int | None = None, workers: int = 1
-    ) -> Optimizer:
+        self,
+        objective: Objective,
+        trials: int | None = None,
+        workers: int = 1,
+        *,
+        progress: bool | None = None,
+    ) -> Self:
         """Evaluate trials until there are so many in all, those told before included.
 
         Called again with a larger number it goes on; with the same one it has nothing to do. It
         ends earlier when the number given to `Optimizer` is met, or the space has no other
         configurations.
 
-        An exception of the objective makes its trial a failure. A KeyboardInterrupt ends it: the
-        trial under way is handed out again by the next `ask`, or by `minimize` called again.
+        An exception of the objective makes its trial a failure. Ctrl-C ends it with a
+        KeyboardInterrupt: trials under way are handed out again by the next `ask`, or by
+        `minimize` called again.
 
         Args:
             objective: Called with a `Trial`, which reads like a mapping of its params. Returns a
-                number, or a dict of metrics that holds "loss".
+                number, or a dict of metrics that holds "loss", and perhaps a fitted "model", of
+                which the best is kept. In a recorded sweep the trial's MLflow run is active.
             trials: The target; None: the optimizer's own `trials`, or 100 if it has none.
-            workers: 1, in this release: the objective is called in this process.
+            workers: How many trials at a time. One is evaluated in this process; more are
+                evaluated in processes of their own, which the objective is sent to.
+            progress: Whether to show a bar; None: in a notebook and at a terminal.
 
         Returns:
             The optimizer itself.
 
         Raises:
-            InputError: An argument is wrong, or the direction is "maximize".
+            InputError: An argument is wrong, the objective cannot be sent to the workers, or the
+                direction is "maximize".
             NothingUsableError: No trial was usable, or all of the first generation failed for the
                 same reason. It is raised from the last exception.
-            SweepError: Trials that `ask` gave must be told first.
+            SweepError: Trials that `ask` gave must be told first, or somebody stopped the sweep.
+            DrivenElsewhereError: Recorded, and another process drives it.
         """
         if self._at.state.declaration.direction == "maximize":
             raise InputError(
                 "the direction is maximize; call maximize(), or begin with another optimizer"
             )
-        return self._drive(objective, trials, workers)
+        return self._drive(objective, trials, workers, progress=progress)
 
     def maximize(
-        self, objective: Objective, trials: int | None = None, workers: int = 1
-    ) -> Optimizer:
+        self,
+        objective: Objective,
+        trials: int | None = None,
+        workers: int = 1,
+        *,
+        progress: bool | None = None,
+    ) -> Self:
         """As `minimize`, for the highest value; the direction is set to that.
 
         Raises:
@@ -207,61 +262,42 @@ class Optimizer:
         at = asking.directed(self._at, "maximize")
         self._target(objective, trials, workers)  # a wrong argument turns nothing
         self._at = at
-        return self._drive(objective, trials, workers)
+        self._models.direction = "maximize"
+        return self._drive(objective, trials, workers, progress=progress)
 
-    def _drive(self, objective: Objective, trials: int | None, workers: int) -> Optimizer:
+    def _drive(
+        self, objective: Objective, trials: int | None, workers: int, *, progress: bool | None
+    ) -> Self:
         target = self._target(objective, trials, workers)
         if self._at.out and self._at.trials_within_reach < target:
             raise asking.waited_for(self._at)  # rather now than after hours
-        first, last = self._at.state.generations_done, None
-        while self._at.trials_told < target:
-            given: tuple[Proposal, ...] = ()
-            try:
-                at, given = asking.ask(self._at, 1, Budget(trials=target))
-                self._at = at
-                if not given:
-                    break
-                outcome, error = _call(objective, _trial(given[0]))
-                at = asking.tell(self._at, given[0].number, _result(outcome))
-            except BaseException:  # Ctrl-C above all, at whatever moment
-                for proposal in given:
-                    self._at = asking.take_back(self._at, proposal.number)
-                raise
-            self._at, last = at, error or last
-            if at.state.generations_done == first + 1 and not at.proposals:
-                self._stop_if_hopeless(last)
+        if self._at.trials_told >= target and self._journal.is_at_rest:
+            return self._usable()
+        # Imported late: who asks and tells needs no processes.
+        from lepton.optimizer.driving import Drive  # noqa: PLC0415
+        from lepton.optimizer.progress import bar  # noqa: PLC0415
+
+        drive = Drive(self._journal, self._at, self._models, self._metrics)
+        try:
+            drive.to(target, objective, workers, bar(progress, target))
+        finally:
+            self._at = drive.at
+        return self._usable(drive.last_error)
+
+    def _usable(self, last_error: BaseException | None = None) -> Self:
         if self._at.best is None:
-            raise self._nothing_usable() from last
+            raise self._nothing_usable() from last_error
         return self
 
     def _target(self, objective: Objective, trials: int | None, workers: int) -> int:
         """How many trials there are to be, if all that `minimize` is called with is usable."""
         if not callable(objective):
             raise InputError(f"found {shown(objective)}; expected an objective that can be called")
-        if parse_workers(workers) > 1:
-            raise InputError(
-                f"workers is {workers}, but an Optimizer of this release calls its objective in "
-                "this process; leave workers at 1, or use lepton.sweep, which has worker processes",
-                workers=workers,
-            )
+        parse_workers(workers)
         if trials is None:
             return DEFAULT_TRIALS if self._limit is None else self._limit
         target = parse_trials(trials)
         return target if self._limit is None else min(target, self._limit)
-
-    def _stop_if_hopeless(self, last: BaseException | None) -> None:
-        """As in a recorded sweep: the objective is broken, which no further trial tells better."""
-        event = self._at.events[-1]
-        failure = shared_failure(event.trials) if isinstance(event, GenerationSealed) else None
-        if failure is None or self._at.best is not None or untried(self._at.state) == 0:
-            return
-        raise NothingUsableError(
-            f"all trials of generation {self._at.state.generations_done - 1} failed for the same "
-            f"reason ({failure.kind}): {failure.reason}\n"
-            "Mend the objective, then call this again; these trials stay told.",
-            kind=failure.kind,
-            reason=failure.reason,
-        ) from last
 
     def _nothing_usable(self) -> NothingUsableError:
         told = self._at.trials()
@@ -324,31 +360,34 @@ class Optimizer:
         return self._advised[1]
 
     @property
+    def best_model(self) -> Any:
+        """The model of the trial to use, which the objective returned as "model".
+
+        In a recorded sweep it is logged to the trial's run, and loaded from there; a model that
+        the objective itself logged there counts too. Models are kept of trials that are among the
+        best when they end: the eight best in memory, the best alone in a recorded sweep.
+
+        Raises:
+            NothingUsableError: No trial gave a usable result yet, or no model of it was kept.
+        """
+        best = self._best
+        number = best.proposal.number
+        if number in self._models.here:
+            return self._models.here[number]
+        return self._journal.model(best.proposal)
+
+    @property
     def trials(self) -> pd.DataFrame:
         """Every trial told, in the order of proposal, one a row.
 
         The columns are ``number``, ``generation``, ``slot``, ``proposer``, ``value`` (NaN for a
-        failure), ``failure`` (its kind and reason, or None) and, as in MLflow, ``params.NAME`` for
-        each param; None where that is inactive.
+        failure), ``failure`` (its kind and reason, or None), ``duration_s`` and, as in MLflow,
+        ``params.NAME`` for each param, None where that is inactive, and ``metrics.NAME`` for each
+        other metric that objectives returned, NaN where they did not.
         """
-        import pandas as pd  # noqa: PLC0415  (half a second that asking and telling need not pay)
-
-        rows = [(record.proposal, record) for record in self._at.trials()]
-        columns: dict[str, Any] = {
-            name: [getattr(proposal, name) for proposal, _ in rows]
-            for name in ("number", "generation", "slot", "proposer")
-        }
-        columns["value"] = pd.Series([record.value for _, record in rows], dtype=float)
-        columns["failure"] = pd.Series(
-            [f and f"{f.kind}: {f.reason}" for f in (record.failure for _, record in rows)],
-            dtype=object,
-        )
-        for name in self._at.state.declaration.space:
-            values = [proposal.params.get(name) for proposal, _ in rows]
-            # Else an int that is inactive at times would be shown as a float.
-            kind = object if None in values else None
-            columns[f"params.{name}"] = pd.Series(values, dtype=kind)
-        return pd.DataFrame(columns)
+        space = self._at.state.declaration.space
+        metrics = {**self._journal.told_before, **self._metrics}
+        return table(self._at.trials(), list(space), metrics)
 
     @property
     def history(self) -> tuple[Event, ...]:
@@ -360,20 +399,25 @@ class Optimizer:
         """All that decides what is proposed next, after the last sealed generation."""
         return self._at.state
 
+    @property
+    def name(self) -> str | None:
+        """The name that it is recorded under, or None."""
+        return self._at.state.declaration.name if self._journal.records else None
+
     def __repr__(self) -> str:
         """What it searches and how far it is."""
         best = self._at.best
         found = "nothing usable yet" if best is None else f"best loss {best.value:.{MAX_SHOWN}g}"
         space = self._at.state.declaration.space
-        return f"Optimizer({len(space)} params, {self._at.trials_told} trials, {found})"
+        name = "" if self.name is None else f"{self.name!r}, "
+        return f"Optimizer({name}{len(space)} params, {self._at.trials_told} trials, {found})"
 
+    def _repr_html_(self) -> str:
+        """For notebooks: the best params, and the losses by trial."""
+        from lepton.optimizer.notebook import html  # noqa: PLC0415  (only notebooks need it)
 
-def _call(objective: Objective, trial: Trial) -> tuple[Outcome, BaseException | None]:
-    """What came of one call, and what it raised. Only what is meant to end the caller passes."""
-    try:
-        return judge(objective(trial), METRIC), None
-    except (Exception, SystemExit) as error:  # noqa: BLE001  (whatever the user's code raises)
-        return raised(error), error
+        advised = None if self._at.best is None else self._best
+        return html(self._at, advised, name=self.name)
 
 
 def _told_error(error: Any) -> Outcome:
@@ -382,12 +426,6 @@ def _told_error(error: Any) -> Outcome:
     if not isinstance(error, str) or not error.strip():
         raise InputError(f"error is {shown(error)}; expected a text, or the exception")
     return failed("told", error)
-
-
-def _result(outcome: Outcome) -> float | Failure:
-    if outcome.failure is not None or outcome.value is None:
-        return outcome.failure or Failure(kind="none", reason="no value")
-    return outcome.value
 
 
 def _is_trial(found: object) -> bool:

@@ -1,0 +1,88 @@
+"""What an Optimizer begins with: nothing tried yet, or a recorded sweep as far as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from lepton.optimizer.journal import Journal
+from lepton_core import asking
+from lepton_core.asking import Asking
+from lepton_core.declaration import Declaration
+from lepton_core.errors import InputError, UnknownSweepError
+from lepton_core.sweep_file import parse_declaration, parse_name
+
+if TYPE_CHECKING:
+    from lepton_tasks.sweep_record import SweepRecord
+
+NAME = "optimizer"  # of a sweep that nobody records
+DEFAULTS = {"seed": 0, "generation": 8, "direction": "minimize", "portfolio": None}
+
+
+def begin(content: Mapping[str, Any]) -> tuple[Journal, Asking]:
+    """The journal and the sweep of what an `Optimizer` was given.
+
+    Args:
+        content: ``name`` and ``space``, either of which may be None, and what else a sweep file
+            declares.
+
+    Raises:
+        DeclarationError: One of them is wrong.
+        IdentityError: The store has another sweep of that name.
+        UnknownSweepError: There is no space, nor a sweep of that name.
+        StoreUnreachableError: The store failed.
+    """
+    name, space = content["name"], content["space"]
+    if name is None:
+        if space is None:
+            raise InputError(
+                "no space is given; expected a Space or a mapping of params, such as "
+                "{'lr': lepton.Float(0.001, 0.1, log=True)}, or the name of a recorded sweep, "
+                "which has one"
+            )
+        return Journal(), asking.begin(parse_declaration({**content, "name": NAME}))
+    parse_name(name)
+    if space is not None:
+        parse_declaration(content)  # what is wrong with it needs no store to be told
+    # Imported late: MLflow takes seconds.
+    from lepton.optimizer.mlflow_journal import MlflowJournal, as_recorded, find  # noqa: PLC0415
+
+    record = find(name)
+    if record is None:
+        if space is None:
+            raise _unknown(name)
+        return MlflowJournal(name, None), asking.begin(parse_declaration(content))
+    _declared(content, record).check_same_identity(record.declaration)
+    return MlflowJournal(name, record), as_recorded(record)
+
+
+def _declared(content: Mapping[str, Any], record: SweepRecord) -> Declaration:
+    """What was given, with the recorded value of what was not.
+
+    A direction is not given as long as it may be turned by `Optimizer.maximize`.
+    """
+    recorded = record.declaration
+    if content["space"] is None:
+        given = {key: content[key] for key in content if content[key] != DEFAULTS.get(key)}
+        known = {
+            "space": recorded.space,
+            "seed": recorded.seed,
+            "generation": recorded.generation,
+            "direction": recorded.direction,
+        }
+        content = {**content, **known, **{k: v for k, v in given.items() if k != "space"}}
+    elif content["direction"] == DEFAULTS["direction"]:
+        content = {**content, "direction": recorded.direction}
+    return parse_declaration({**content, "metric": recorded.metric}, recorded=recorded)
+
+
+def _unknown(name: str) -> UnknownSweepError:
+    from lepton_tasks.store import address  # noqa: PLC0415
+
+    place = address().place
+    return UnknownSweepError(
+        f"no sweep named {name!r} in {place}; give its space to begin it, as in "
+        "Optimizer({'x': lepton.Float(0, 1)}, name=...).\n"
+        "MLFLOW_TRACKING_URI says which store; unset, it is mlruns/ of the current directory.",
+        name=name,
+    )
