@@ -226,6 +226,19 @@ def test_import_lepton_loads_no_scikit_learn():
     assert shown.stdout.strip() == "set()"
 
 
+def test_what_is_sent_to_workers_holds_no_data():
+    sent = []
+
+    def scoring(estimator, x, y):
+        sent.append((hasattr(asked, "_fit"), "_fit" in asked.__getstate__()))
+        return 1.0
+
+    asked = search(scoring=scoring, n_iter=1)
+    asked.fit(X, Y)
+    assert set(sent) == {(True, False)}
+    assert not hasattr(asked, "_fit")
+
+
 def test_another_scikit_learn_than_is_known_is_an_error_in_words():
     with pytest.raises(lepton.LeptonError, match=r"does not know how scikit-learn .* evaluates"):
         exchanged(lambda: 1, {"_warn_or_raise_about_fit_failures": print})
