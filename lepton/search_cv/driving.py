@@ -127,17 +127,11 @@ class Drive:
     def _rows(
         self, told: TrialRecord, recorded: Mapping[str, float], names: list[str]
     ) -> list[Row]:
-        multimetric = names not in (["score"], []) or not (
-            self.scoring is None or isinstance(self.scoring, str) or callable(self.scoring)
-        )
         if told.failure is not None:
             return record.failed_rows(
-                told.failure.reason,
-                self.error_score,
-                splits=self.splits,
-                names=names if multimetric else [],
-                train=self.train,
+                told.failure.reason, self.error_score, splits=self.splits, train=self.train
             )
+        several = isinstance(self.scoring, list | tuple | Mapping) or names != ["score"]
         return record.rows(
-            recorded, splits=self.splits, names=names, multimetric=multimetric, train=self.train
+            recorded, splits=self.splits, names=names, multimetric=several, train=self.train
         )

@@ -76,15 +76,12 @@ def rows(
     return found
 
 
-def failed_rows(
-    failure: str, error_score: Any, *, splits: int, names: Sequence[str], train: bool
-) -> list[Row]:
+def failed_rows(failure: str, error_score: Any, *, splits: int, train: bool) -> list[Row]:
     """The same of a candidate that failed: which of its splits did not is not on record."""
     score = nan if error_score == "raise" else error_score
-    scores = dict.fromkeys(names, score) if names else score
-    row: Row = {"fit_time": nan, "score_time": nan, "test_scores": scores, "n_test_samples": 0}
+    row: Row = {"fit_time": nan, "score_time": nan, "test_scores": score, "n_test_samples": 0}
     if train:
-        row["train_scores"] = scores
+        row["train_scores"] = score
     known = FITS_FAILED.search(failure)
     count = int(known[1]) if known else 0
     errors = [failure if split < count else None for split in range(splits)]
