@@ -63,8 +63,8 @@ class Optimizer:
         StoreUnreachableError: The store failed.
 
     Example:
-        >>> from lepton_core.space import Float, Int
-        >>> optimizer = Optimizer({"x": Float(-1, 1), "n": Int(1, 9)}, seed=7)
+        >>> import lepton
+        >>> optimizer = lepton.Optimizer({"x": lepton.Float(-1, 1), "n": lepton.Int(1, 9)}, seed=7)
         >>> found = optimizer.minimize(lambda trial: trial["x"] ** 2 + trial["n"], trials=64)
         >>> found.best_params["n"], found.best_loss < 1.1
         (1, True)
