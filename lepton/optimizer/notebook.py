@@ -12,7 +12,7 @@ from lepton_core.canonical import value_text
 from lepton_core.declaration import to_loss
 from lepton_core.events import TrialRecord
 
-WIDTH, HEIGHT, EDGE = 420, 120, 6  # of the picture, in pixels
+WIDTH, HEIGHT, EDGE, MARGIN = 480, 120, 6, 60  # of the picture, in pixels
 BULK = 0.9  # the picture's scale leaves the worst tenth out: a few losses are often huge
 
 
@@ -56,7 +56,7 @@ def _picture(at: Asking) -> str:
     def place(number: int, loss: float) -> str:
         up = (min(loss, high) - low) / (high - low) if high > low else 0.5
         up = up if direction == "minimize" else 1 - up
-        x = EDGE + (WIDTH - 2 * EDGE) * number / last
+        x = EDGE + (WIDTH - MARGIN - 2 * EDGE) * number / last
         return f"{x:.1f},{HEIGHT - EDGE - (HEIGHT - 2 * EDGE) * up:.1f}"
 
     numbers = [number for number, _ in usable]
@@ -64,9 +64,15 @@ def _picture(at: Asking) -> str:
     circles = "".join(f'<circle cx="{x}" cy="{y}" r="2" fill="#7a9cc6"/>' for x, y in dots)
     bests = zip(numbers, accumulate(losses, min), strict=True)
     line = " ".join(place(*pair) for pair in bests)
+    best, worst = (f"{to_loss(loss, direction):.{DIGITS}g}" for loss in (low, high))
+    top, bottom = (worst, best) if direction == "minimize" else (best, worst)
+    scale = "".join(
+        f'<text x="{WIDTH}" y="{y}" font-size="11" text-anchor="end" fill="#888">{text}</text>'
+        for y, text in ((2 * EDGE, top), (HEIGHT - 2 * EDGE, bottom))
+    )
     what = "value of each trial, and the best so far"
     return (
         f'<svg width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="{what}">'
-        f"<title>{what}</title>{circles}"
+        f"<title>{what}</title>{scale}{circles}"
         f'<polyline points="{line}" fill="none" stroke="#c0504d" stroke-width="1.5"/></svg>'
     )
