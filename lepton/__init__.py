@@ -25,6 +25,7 @@ from lepton_core.version import __version__
 
 if TYPE_CHECKING:
     from lepton.optimizer import Optimizer
+    from lepton.search_cv import LeptonSearchCV
     from lepton_flows.sweep import resume, sweep
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Float",
     "Int",
     "LeptonError",
+    "LeptonSearchCV",
     "Optimizer",
     "Space",
     "Trial",
@@ -49,6 +51,10 @@ if not TYPE_CHECKING:  # it would tell type checkers that any name is there
             from lepton.optimizer import Optimizer  # noqa: PLC0415  (what only describes a space is done)
 
             return Optimizer
+        if name == "LeptonSearchCV":
+            from lepton.search_cv import LeptonSearchCV  # noqa: PLC0415  (scikit-learn takes a second)
+
+            return LeptonSearchCV
         if name in ("resume", "sweep"):
             from lepton_flows import sweep as flows  # noqa: PLC0415  (Prefect takes a second)
 
