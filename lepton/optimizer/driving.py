@@ -124,6 +124,7 @@ class Drive:
             try:
                 stop = interrupts.watch(self.journal.stop)
                 leaving.callback(cancelling(evaluator, stop))
+                bar.where = self.journal.where
                 leaving.enter_context(bar)
                 bar.show(self.at)
                 self._evaluate(evaluator, target, workers, bar)

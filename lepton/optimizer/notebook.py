@@ -16,18 +16,21 @@ WIDTH, HEIGHT, EDGE, MARGIN = 480, 120, 6, 60  # of the picture, in pixels
 BULK = 0.9  # the picture's scale leaves the worst tenth out: a few losses are often huge
 
 
-def html(at: Asking, best: TrialRecord | None, *, name: str | None) -> str:
+def html(at: Asking, best: TrialRecord | None, *, name: str | None, where: str = "") -> str:
     """A summary: what is searched, the trial to use, the losses by trial as a picture.
 
     Args:
         at: The sweep.
         best: The trial to use, or None if none was usable yet.
         name: What it is recorded under, or None.
+        where: Where that is.
     """
     declaration = at.state.declaration
     title = f"Optimizer {name}" if name else "Optimizer"
     head = f"{declaration.direction} {declaration.metric}, {at.trials_told} trials"
     parts = [f"<p><b>{escape(title)}</b>: {escape(head)}</p>"]
+    if where:
+        parts.append(f"<p>{escape(where)}; see it: <code>lepton ui</code></p>")
     if best is None:
         parts.append("<p>nothing usable yet</p>")
     else:

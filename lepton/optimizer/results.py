@@ -136,7 +136,7 @@ class Results:
         from lepton.optimizer.notebook import html  # noqa: PLC0415  (only notebooks need it)
 
         advised = None if self._at.best is None else self._best
-        return html(self._at, advised, name=self.name)
+        return html(self._at, advised, name=self.name, where=self._journal.where)
 
     def _nothing_usable(self) -> NothingUsableError:
         told = self._at.trials()
