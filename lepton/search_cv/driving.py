@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from lepton.optimizer import Optimizer
 from lepton.search_cv import record
-from lepton.search_cv.evaluation import Evaluation, Row
+from lepton.search_cv.evaluation import Evaluation, Row, failure, mean_score, metrics_of
 from lepton.search_cv.spaces import Searched
 from lepton_core.errors import InputError
 from lepton_core.events import TrialRecord
+from lepton_core.trial import Trial
 
 GENERATION = 8  # candidates proposed together: as many are evaluated side by side
 METRICS = "metrics."  # before the name of a metric, in a table of trials
@@ -27,7 +29,7 @@ class Drive:
         optimizer: Who proposes.
         space: What its params mean to the estimator.
         evaluation: Who evaluates.
-        metric: Which metric is searched for, by what was evaluated so far.
+        metric: Which metric is searched for, by a candidate's fits.
         scoring: As the search got it.
         error_score: The same.
         train: Whether scores on the training splits are wanted.
@@ -37,7 +39,7 @@ class Drive:
     optimizer: Optimizer
     space: Searched
     evaluation: Evaluation
-    metric: Callable[[Evaluation], str]
+    metric: Callable[[Sequence[Row]], str]
     scoring: Any
     error_score: Any
     train: bool
@@ -52,41 +54,38 @@ class Drive:
         asked = self.optimizer.ask(at_once)  # which reads what others told since
         self._recall()
         while asked:
-            before = len(self.evaluation.results.get("params", ()))
-            self.evaluation([self.space.candidate(trial.params) for trial in asked])
-            means = self.means
-            for place, trial in enumerate(asked, before):
-                score = float(means[place])
-                if np.isfinite(score):
-                    self.optimizer.tell(trial, {"loss": score, **self._metrics(place)})
-                else:
-                    self.optimizer.tell(trial, error=self.evaluation.failure(place))
-            if len(means) >= GENERATION and self.evaluation.hopeless:
+            candidates = [self.space.candidate(trial.params) for trial in asked]
+            self.evaluation(candidates, partial(self._tell, asked))
+            if self.evaluation.evaluated >= GENERATION and self.evaluation.hopeless:
                 return
             asked = self.optimizer.ask(at_once)
 
-    @property
-    def means(self) -> Any:
-        """The mean scores so far on the metric searched for: ``(n_candidates,)``."""
-        return self.evaluation.results[f"mean_test_{self.metric(self.evaluation)}"]
+    def _tell(self, asked: Sequence[Trial], place: int, rows: Sequence[Row]) -> None:
+        score = mean_score(rows, self.metric(rows))
+        if np.isfinite(score):
+            self.optimizer.tell(asked[place], {"loss": score, **self._metrics(rows)})
+        else:
+            self.optimizer.tell(asked[place], error=failure(rows))
 
     @property
     def has_usable(self) -> bool:
-        """Whether a candidate has a finite score."""
-        return bool(self.evaluation.results) and bool(np.isfinite(self.means).any())
+        """Whether a candidate has a finite score on the metric searched for."""
+        rows, splits = self.evaluation.rows, self.splits
+        candidates = [rows[i : i + splits] for i in range(0, len(rows), splits)]
+        return any(np.isfinite(mean_score(one, self.metric(one))) for one in candidates)
 
-    def _metrics(self, place: int) -> dict[str, float]:
+    def _metrics(self, rows: Sequence[Row]) -> dict[str, float]:
         if self.optimizer.name is None:
             return {}
         if callable(self.scoring):
-            for name in self.evaluation.metrics:
+            for name in metrics_of(rows):
                 if record.recorded_name(name) != name:
                     raise InputError(
                         f"scoring gives a metric {name!r}, whose name MLflow cannot keep; use "
                         "letters, digits, _ . - and spaces alone",
                         name=name,
                     )
-        return record.metrics(self.evaluation, place)
+        return record.metrics(rows)
 
     def _recall(self) -> None:
         """Take in the candidates that were evaluated before."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any, ClassVar
@@ -15,7 +15,14 @@ from sklearn.utils._param_validation import Interval
 
 from lepton.optimizer import Optimizer
 from lepton.search_cv.driving import GENERATION, Drive
-from lepton.search_cv.evaluation import Evaluation, in_one_form, splitting
+from lepton.search_cv.evaluation import (
+    Evaluation,
+    Row,
+    in_one_form,
+    is_multimetric,
+    metrics_of,
+    splitting,
+)
 from lepton.search_cv.identity import check_splits_are_fixed, identity
 from lepton.search_cv.seeds import seed_of
 from lepton.search_cv.spaces import searched
@@ -193,6 +200,7 @@ class LeptonSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn carrie
         evaluation = Evaluation(
             evaluate_candidates,
             splitter=splitter,
+            splits=splits,
             error_score=self.error_score,
             context=context,
         )
@@ -213,7 +221,7 @@ class LeptonSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn carrie
             if not drive.has_usable:
                 raise
             self._fit.interrupted = (
-                f"the search was ended after {len(evaluation.results['params'])} of {trials} "
+                f"the search was ended after {evaluation.evaluated} of {trials} "
                 "candidates; the best of them is in best_params_, and refitted where refit is on"
             )
         evaluation.give_verdict()
@@ -249,11 +257,11 @@ class LeptonSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn carrie
         )
         return space.size
 
-    def _metric(self, evaluation: Evaluation) -> str:
+    def _metric(self, rows: Sequence[Row]) -> str:
         """The metric that is searched for: the one that `refit` names, or the first of several."""
-        metrics = evaluation.metrics
-        if not evaluation.multimetric:
-            return metrics[0]
+        if not is_multimetric(rows):
+            return "score"
+        metrics = metrics_of(rows)
         if callable(self.scoring):
             self._check_refit_for_multimetric(metrics)  # now, before others are evaluated
         return self.refit if isinstance(self.refit, str) else metrics[0]

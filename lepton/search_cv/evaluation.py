@@ -13,6 +13,8 @@ from inspect import getclosurevars
 from types import CellType, FunctionType
 from typing import Any
 
+import numpy as np
+
 from lepton_core.errors import LeptonError
 
 Row = dict[str, Any]
@@ -113,8 +115,13 @@ class Evaluation:
     Args:
         evaluate_candidates: As `BaseSearchCV.fit` gives it.
         splitter: For all candidates.
+        splits: How many it gives.
         error_score: Of the estimator.
         context: scikit-learn's callback context of the whole search; None before 1.9.
+
+    Attributes:
+        rows: Of all fits that count, in the order of candidates and splits.
+        results: Of all candidates so far, in scikit-learn's form.
     """
 
     def __init__(
@@ -122,23 +129,58 @@ class Evaluation:
         evaluate_candidates: Callable[..., Any],
         *,
         splitter: Any,
+        splits: int,
         error_score: Any,
         context: Any = None,
     ) -> None:
-        self.rows: list[Row] = []  # of all fits, in order
+        self.rows: list[Row] = []
         self.results: dict[str, Any] = {}
         self._evaluate = exchanged(evaluate_candidates, {RAISES: self._keep})
+        self._parallel: Any = getclosurevars(evaluate_candidates).nonlocals.get("parallel")
         self._raise_or_warn = evaluate_candidates.__globals__[RAISES]
-        self._splitter, self._error_score = SplitOnce(splitter), error_score
+        self._splitter, self._splits, self._error_score = SplitOnce(splitter), splits, error_score
         self._context = None if context is None else _Numbered(context)
 
-    def __call__(self, candidates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Evaluate candidates; the results of all so far, in scikit-learn's form."""
-        return self._call(self._evaluate, candidates)
+    def __call__(
+        self, candidates: Sequence[Mapping[str, Any]], done: Callable[[int, list[Row]], None]
+    ) -> None:
+        """Evaluate candidates.
 
-    def recall(
-        self, candidates: Sequence[Mapping[str, Any]], rows: Sequence[Row]
-    ) -> dict[str, Any]:
+        Args:
+            candidates: The params of each.
+            done: Called with a candidate's place among them and its fits, one for each split, as
+                soon as it and those before it are evaluated.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C; the candidates that were done are in the results.
+        """
+        finished: list[Row] = []
+
+        def gather(tasks: Iterable[Any]) -> list[Row]:
+            for row in self._each(tasks):
+                finished.append(row)
+                place, rest = divmod(len(finished), self._splits)
+                if not rest:
+                    done(place - 1, finished[-self._splits :])
+            return finished
+
+        try:
+            self._call(exchanged(self._evaluate, {"parallel": gather}), candidates)
+        except KeyboardInterrupt:
+            whole = len(finished) // self._splits
+            if whole:
+                self.recall(candidates[:whole], finished[: whole * self._splits])
+            raise
+
+    def _each(self, tasks: Iterable[Any]) -> Iterable[Row]:
+        """The fits in their order, each when it is there and not when all are."""
+        jobs = self._parallel
+        if getattr(getattr(jobs, "_backend", None), "supports_return_generator", False):
+            jobs.return_generator = jobs.return_ordered = True  # as return_as="generator" does
+        found: Iterable[Row] = jobs(tasks)
+        return found
+
+    def recall(self, candidates: Sequence[Mapping[str, Any]], rows: Sequence[Row]) -> None:
         """Take in candidates that were evaluated before, with a row for each of their splits."""
 
         def recalled(tasks: Iterable[Any]) -> list[Row]:
@@ -146,14 +188,11 @@ class Evaluation:
             return list(rows)
 
         others = {"parallel": recalled, "print": _silent}
-        return self._call(exchanged(self._evaluate, others), candidates)
+        self._call(exchanged(self._evaluate, others), candidates)
 
-    def _call(
-        self, evaluate: Callable[..., Any], candidates: Sequence[Mapping[str, Any]]
-    ) -> dict[str, Any]:
+    def _call(self, evaluate: Callable[..., Any], candidates: Sequence[Mapping[str, Any]]) -> None:
         options = {} if self._context is None else {"callback_ctx": self._context}
         self.results = evaluate([dict(c) for c in candidates], cv=self._splitter, **options)
-        return self.results
 
     def _keep(self, rows: list[Row], error_score: Any) -> None:
         """In place of scikit-learn's verdict on the fits of one call."""
@@ -161,28 +200,9 @@ class Evaluation:
         self.rows.extend(rows)
 
     @property
-    def metrics(self) -> list[str]:
-        """The names of the metrics, as ``cv_results_`` has them."""
-        prefix = "mean_test_"
-        return [key[len(prefix) :] for key in self.results if key.startswith(prefix)]
-
-    @property
-    def multimetric(self) -> bool:
-        """Whether the scorer gives a dict of metrics, as far as is known."""
-        return any(isinstance(row["test_scores"], dict) for row in self.rows)
-
-    def rows_of(self, place: int) -> list[Row]:
-        """The fits of the candidate of this place, one for each split."""
-        splits = len(self.rows) // len(self.results["params"])
-        return self.rows[place * splits : (place + 1) * splits]
-
-    def failure(self, place: int) -> str:
-        """Why the candidate of this place has no finite score."""
-        rows = self.rows_of(place)
-        errors = [row["fit_error"] for row in rows if row["fit_error"] is not None]
-        if not errors:
-            return "the mean of its test scores is not finite"
-        return f"{len(errors)} of {len(rows)} fits failed: {errors[0].strip().splitlines()[-1]}"
+    def evaluated(self) -> int:
+        """How many candidates are in the results."""
+        return len(self.results.get("params", ()))
 
     @property
     def hopeless(self) -> bool:
@@ -196,6 +216,37 @@ class Evaluation:
             ValueError: All of them failed.
         """
         self._raise_or_warn(self.rows, self._error_score)
+
+
+def metrics_of(rows: Sequence[Row]) -> list[str]:
+    """The names of the metrics that the scorers gave; of a failed fit they may be unknown.
+
+    Example:
+        >>> metrics_of([{"test_scores": 0.5}]), metrics_of([{"test_scores": {"r2": 1, "mse": 0}}])
+        (['score'], ['r2', 'mse'])
+    """
+    scores = [row["test_scores"] for row in rows]
+    known = next((one for one in scores if isinstance(one, dict)), ["score"])
+    return list(known)
+
+
+def is_multimetric(rows: Sequence[Row]) -> bool:
+    """Whether the scorers gave a dict of metrics, as far as is known."""
+    return any(isinstance(row["test_scores"], dict) for row in rows)
+
+
+def mean_score(rows: Sequence[Row], metric: str, kind: str = "test_scores") -> float:
+    """The mean over the splits, as scikit-learn takes it: not finite, if one of them is not."""
+    scores = [row[kind][metric] if isinstance(row[kind], dict) else row[kind] for row in rows]
+    return float(np.average(np.array([scores], dtype=np.float64), axis=1)[0])
+
+
+def failure(rows: Sequence[Row]) -> str:
+    """Why a candidate has no finite score."""
+    errors = [row["fit_error"] for row in rows if row["fit_error"] is not None]
+    if not errors:
+        return "the mean of its test scores is not finite"
+    return f"{len(errors)} of {len(rows)} fits failed: {errors[0].strip().splitlines()[-1]}"
 
 
 def _silent(*args: Any, **options: Any) -> None:

@@ -11,29 +11,26 @@ from collections.abc import Mapping, Sequence
 from math import isnan, nan
 from typing import Any
 
-from lepton.search_cv.evaluation import Evaluation, Row
+from lepton.search_cv.evaluation import Row, mean_score, metrics_of
 from lepton_core.keys import is_mlflow_key
 
 SCORES = {"test_scores": "test", "train_scores": "train"}  # in a row, and in a metric's name
 TIMES = ("fit_time", "score_time")
-FITS_FAILED = re.compile(r"(\d+) of (\d+) fits failed: ")  # as `Evaluation.failure` says it
+FITS_FAILED = re.compile(r"(\d+) of \d+ fits failed: ")  # as `failure` says it
 
 
-def metrics(evaluation: Evaluation, place: int) -> dict[str, float]:
-    """The metrics of the candidate of this place in the results."""
+def metrics(rows: Sequence[Row]) -> dict[str, float]:
+    """The metrics of a candidate, from its fits."""
     found: dict[str, float] = {}
-    for split, row in enumerate(evaluation.rows_of(place)):
+    for split, row in enumerate(rows):
         for kind, said in SCORES.items():
-            scores = row.get(kind, {})
-            scores = scores if isinstance(scores, dict) else {"score": scores}
-            for name, score in scores.items():
-                found[f"split{split}_{said}_{recorded_name(name)}"] = float(score)
+            for name in metrics_of(rows) if kind in row else ():
+                score = mean_score([row], name, kind)
+                found[f"split{split}_{said}_{recorded_name(name)}"] = score
         for name in TIMES:
             found[f"split{split}_{name}"] = float(row[name])
-    for name in evaluation.metrics:
-        for of in ("mean", "std"):
-            value = evaluation.results[f"{of}_test_{name}"][place]
-            found[f"{of}_test_{recorded_name(name)}"] = float(value)
+    for name in metrics_of(rows):
+        found[f"mean_test_{recorded_name(name)}"] = mean_score(rows, name)
     return found
 
 
@@ -102,7 +99,8 @@ def metric_names(recorded: Sequence[Mapping[str, float]], values: Sequence[float
         values: What each was told.
     """
     prefix = "mean_test_"
-    names = [n[len(prefix) :] for n in (recorded[0] if recorded else {}) if n.startswith(prefix)]
+    longest = max(recorded, key=len, default={})  # one that failed may have fewer
+    names = [name[len(prefix) :] for name in longest if name.startswith(prefix)]
 
     def is_searched(name: str) -> bool:
         return all(

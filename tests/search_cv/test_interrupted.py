@@ -127,7 +127,7 @@ def started(tmp_path):
     return start
 
 
-@pytest.mark.parametrize(("n_jobs", "fits"), [(1, 20), (2, 60)])
+@pytest.mark.parametrize(("n_jobs", "fits"), [(1, 20), (2, 12), (2, 60)])
 def test_ctrl_c_keeps_the_best_so_far_refitted(started, n_jobs, fits):
     with started(n_jobs=n_jobs) as search:
         search.wait_for_fits(fits)
@@ -135,7 +135,7 @@ def test_ctrl_c_keeps_the_best_so_far_refitted(started, n_jobs, fits):
         ending = search.ending()
     assert ending["ending"].startswith("KeyboardInterrupt: the search was ended after")
     assert f"{ending['candidates']} of 1000 candidates" in ending["ending"]
-    assert ending["candidates"] >= fits // 3 - 1 - (n_jobs > 1) * 12
+    assert ending["candidates"] >= max(1, fits // 3 - 5)  # not only whole batches
     assert ending["fitted"]
     assert ending["score"] == ending["highest"]
     assert ending["score"] == pytest.approx(-abs(ending["best"]["x"] - 0.3))
