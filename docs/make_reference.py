@@ -108,7 +108,7 @@ CONTENTS = (
             Entry("lepton.resume", source="lepton_flows.sweep._resume"),
         ),
         text="Both are Prefect flows: call them, or deploy them. An example is in the\n"
-        "[README](../README.md#from-python).",
+        "[README](../README.md#the-flows-in-python).",
     ),
     Section("Errors", (Entry("lepton.LeptonError", members=()),)),
 )

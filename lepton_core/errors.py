@@ -12,6 +12,7 @@
         SweepFileError             the file itself: missing, not YAML, ambiguous
         ExportFileError            an exported sweep that cannot be read or written
         UnfinishedImportError      a sweep whose import was begun and is not done
+        MissingExtraError          an optional library is not installed (ImportError too)
       SweepError                   an illegal step: a trial told twice, untold trials
       NothingUsableError           no trial gave a usable result              exit 3
       DrivenElsewhereError         another driver holds the lease             exit 4
@@ -137,6 +138,10 @@ class ExportFileError(InputError):
 
 class UnfinishedImportError(InputError):
     """The sweep's import was begun and is not done: nobody may drive it before."""
+
+
+class MissingExtraError(InputError, ImportError):
+    """A library that a part of Lepton works with is not installed."""
 
 
 class SweepError(LeptonError):

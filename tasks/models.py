@@ -14,6 +14,7 @@ from typing import Any
 from lepton_core.declaration import Direction, to_loss
 from lepton_core.errors import NothingUsableError
 from lepton_core.events import TrialRecord
+from lepton_tasks import skops_models
 from lepton_tasks.active_run import pointing_at
 from lepton_tasks.store import Store
 
@@ -96,7 +97,9 @@ class Models:
 
 def flavour(model: Any) -> str | None:
     """The MLflow flavour that a model is logged with, or None."""
-    roots = (kind.__module__.partition(".")[0] for kind in type(model).__mro__)
+    roots = [kind.__module__.partition(".")[0] for kind in type(model).__mro__]
+    if "lightgbm" in roots and "sklearn" in roots:
+        return "sklearn"  # MLflow would pickle LightGBM's estimators
     return next((FLAVOURS[root] for root in roots if root in FLAVOURS), None)
 
 
@@ -111,7 +114,15 @@ def log(model: Any) -> str:
             library = importlib.import_module(f"mlflow.{name}")
             # Else MLflow loads it in another process to see what it needs, which takes seconds.
             needed = library.get_default_pip_requirements()
-            library.log_model(model, name=ARTIFACT, pip_requirements=needed)
+            how: dict[str, Any] = {"pip_requirements": needed}
+            if name == "sklearn":
+                refused = skops_models.foreign(model)
+                if refused:
+                    return skops_models.untrusted(refused)
+                how["skops_trusted_types"] = skops_models.needed(model)
+            elif name == "pytorch":
+                how["serialization_format"] = "pickle"  # the other one needs an example's input
+            library.log_model(model, name=ARTIFACT, **how)
     except Exception as error:  # noqa: BLE001  (whatever the model's own code raises)
         return f"{type(error).__name__}: {error}".splitlines()[0]
     return ""
@@ -123,6 +134,7 @@ def load(store: Store, run_id: str, number: int) -> Any:
     Raises:
         NothingUsableError: It has none, or it cannot be loaded.
     """
+    from mlflow.artifacts import download_artifacts  # noqa: PLC0415
     from mlflow.models import get_model_info  # noqa: PLC0415  (costs a second)
 
     run = store.client.get_run(run_id)
@@ -134,7 +146,9 @@ def load(store: Store, run_id: str, number: int) -> Any:
         with pointing_at(store), _quietly():
             found = get_model_info(uri).flavors
             if found.get("sklearn", {}).get("serialization_format") == "skops":
-                return _without_code(uri, found["sklearn"]["pickled_model"])
+                with TemporaryDirectory(prefix="lepton-") as folder:
+                    place = Path(download_artifacts(uri, dst_path=folder))
+                    return skops_models.load(place / found["sklearn"]["pickled_model"])
             name = next((f for f in dict.fromkeys(FLAVOURS.values()) if f in found), "pyfunc")
             return importlib.import_module(f"mlflow.{name}").load_model(uri)
     except Exception as error:  # noqa: BLE001  (whatever the library raises)
@@ -145,18 +159,6 @@ def load(store: Store, run_id: str, number: int) -> Any:
             number=number,
             uri=uri,
         ) from None
-
-
-def _without_code(uri: str, file: str) -> Any:
-    """A model in the skops format: only of types that are known to be harmless.
-
-    MLflow itself trusts the list of types that the model brings along.
-    """
-    import skops.io  # noqa: PLC0415  (MLflow's own dependency, like the next)
-    from mlflow.artifacts import download_artifacts  # noqa: PLC0415
-
-    with TemporaryDirectory(prefix="lepton-") as folder:
-        return skops.io.load(Path(download_artifacts(uri, dst_path=folder), file))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from tokenize import TokenError
 
 from lepton.optimizer.journal import Journal, Metrics, stopped
 from lepton.optimizer.progress import Bar
@@ -123,6 +124,7 @@ class Drive:
             try:
                 stop = interrupts.watch(self.journal.stop)
                 leaving.callback(cancelling(evaluator, stop))
+                bar.where = self.journal.where
                 leaving.enter_context(bar)
                 bar.show(self.at)
                 self._evaluate(evaluator, target, workers, bar)
@@ -209,7 +211,7 @@ def code_digest(objective: Objective) -> str | None:
     """The digest of an objective's source, or None where it cannot be had."""
     try:
         return digest(inspect.getsource(objective))
-    except (OSError, TypeError):
+    except (OSError, TypeError, SyntaxError, TokenError):  # the last two: of an edited file
         return None
 
 

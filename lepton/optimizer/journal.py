@@ -83,6 +83,11 @@ class Journal:
         yield
 
     @property
+    def where(self) -> str:
+        """Where the record is, for people; nothing, where there is none."""
+        return ""
+
+    @property
     def told_before(self) -> Mapping[int, Metrics]:
         """The other metrics of trials told to earlier optimizers, by number."""
         return {}

@@ -203,6 +203,15 @@ class MlflowJournal(Journal):
     # -- trials -----------------------------------------------------------------------------
 
     @property
+    def where(self) -> str:
+        """The store and the parent run."""
+        record = self.held.record if self.held else self.record
+        if record is None:
+            return ""
+        parent = self.held.ledger.parent if self.held else record.parent
+        return f"history in {record.store.address.place}, parent run {parent}"
+
+    @property
     def told_before(self) -> Mapping[int, Metrics]:
         """The other metrics of the trials on record when this one began to look."""
         if self._before is None:

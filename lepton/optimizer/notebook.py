@@ -12,22 +12,25 @@ from lepton_core.canonical import value_text
 from lepton_core.declaration import to_loss
 from lepton_core.events import TrialRecord
 
-WIDTH, HEIGHT, EDGE = 420, 120, 6  # of the picture, in pixels
+WIDTH, HEIGHT, EDGE, MARGIN = 480, 120, 6, 60  # of the picture, in pixels
 BULK = 0.9  # the picture's scale leaves the worst tenth out: a few losses are often huge
 
 
-def html(at: Asking, best: TrialRecord | None, *, name: str | None) -> str:
+def html(at: Asking, best: TrialRecord | None, *, name: str | None, where: str = "") -> str:
     """A summary: what is searched, the trial to use, the losses by trial as a picture.
 
     Args:
         at: The sweep.
         best: The trial to use, or None if none was usable yet.
         name: What it is recorded under, or None.
+        where: Where that is.
     """
     declaration = at.state.declaration
     title = f"Optimizer {name}" if name else "Optimizer"
     head = f"{declaration.direction} {declaration.metric}, {at.trials_told} trials"
     parts = [f"<p><b>{escape(title)}</b>: {escape(head)}</p>"]
+    if where:
+        parts.append(f"<p>{escape(where)}; see it: <code>lepton ui</code></p>")
     if best is None:
         parts.append("<p>nothing usable yet</p>")
     else:
@@ -56,7 +59,7 @@ def _picture(at: Asking) -> str:
     def place(number: int, loss: float) -> str:
         up = (min(loss, high) - low) / (high - low) if high > low else 0.5
         up = up if direction == "minimize" else 1 - up
-        x = EDGE + (WIDTH - 2 * EDGE) * number / last
+        x = EDGE + (WIDTH - MARGIN - 2 * EDGE) * number / last
         return f"{x:.1f},{HEIGHT - EDGE - (HEIGHT - 2 * EDGE) * up:.1f}"
 
     numbers = [number for number, _ in usable]
@@ -64,9 +67,15 @@ def _picture(at: Asking) -> str:
     circles = "".join(f'<circle cx="{x}" cy="{y}" r="2" fill="#7a9cc6"/>' for x, y in dots)
     bests = zip(numbers, accumulate(losses, min), strict=True)
     line = " ".join(place(*pair) for pair in bests)
+    best, worst = (f"{to_loss(loss, direction):.{DIGITS}g}" for loss in (low, high))
+    top, bottom = (worst, best) if direction == "minimize" else (best, worst)
+    scale = "".join(
+        f'<text x="{WIDTH}" y="{y}" font-size="11" text-anchor="end" fill="#888">{text}</text>'
+        for y, text in ((2 * EDGE, top), (HEIGHT - 2 * EDGE, bottom))
+    )
     what = "value of each trial, and the best so far"
     return (
         f'<svg width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="{what}">'
-        f"<title>{what}</title>{circles}"
+        f"<title>{what}</title>{scale}{circles}"
         f'<polyline points="{line}" fill="none" stroke="#c0504d" stroke-width="1.5"/></svg>'
     )

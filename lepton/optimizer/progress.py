@@ -20,6 +20,8 @@ EVERY_S = 0.1  # between two drawings of a bar
 class Bar:
     """A bar that is not shown, and what those that are have in common."""
 
+    where = ""  # of the record, a line to be shown first
+
     def __init__(self, target: int) -> None:
         self.target, self._before = target, -1
         self._started = self._drawn = time.monotonic()
@@ -64,6 +66,8 @@ class TerminalBar(Bar):
 
     def __enter__(self) -> Self:
         """Put it up."""
+        if self.where:
+            self._progress.console.print(self.where, soft_wrap=True, highlight=False, markup=False)
         self._progress.start()
         return self
 
@@ -89,7 +93,7 @@ class NotebookBar(Bar):
 
         shown = HTML(  # type: ignore[no-untyped-call]
             f'<progress value="{done}" max="{self.target}" style="width:16em"></progress> '
-            f"{escape(text)}"
+            f"{escape(text)}{f'<br>{escape(self.where)}' if self.where else ''}"
         )
         if self._handle is None:
             self._handle = display(shown, display_id=True)  # type: ignore[no-untyped-call]

@@ -94,7 +94,7 @@ class Drive:
             return
         by_number = self._recorded()
         recorded = [by_number.get(trial.proposal.number, {}) for trial in told]
-        names = self._names(told, recorded)
+        names = self._names(recorded)
         rows = [
             row
             for one, kept in zip(told, recorded, strict=True)
@@ -111,18 +111,11 @@ class Drive:
             for number, row in zip(table["number"], table[columns].to_dict("records"), strict=True)
         }
 
-    def _names(self, told: list[TrialRecord], recorded: list[dict[str, float]]) -> list[str]:
+    def _names(self, recorded: list[dict[str, float]]) -> list[str]:
         """The metrics of the scorers; none: a callable's, of which none is on record."""
         if isinstance(self.scoring, list | tuple | Mapping):
             return list(self.scoring)
-        if not callable(self.scoring):
-            return ["score"]
-        usable = [
-            (kept, one.value)
-            for one, kept in zip(told, recorded, strict=True)
-            if one.value is not None
-        ]
-        return record.metric_names([kept for kept, _ in usable], [value for _, value in usable])
+        return record.metric_names(recorded) if callable(self.scoring) else ["score"]
 
     def _rows(
         self, told: TrialRecord, recorded: Mapping[str, float], names: list[str]

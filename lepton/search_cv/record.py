@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from math import isnan, nan
+from math import nan
 from typing import Any
 
 from lepton.search_cv.evaluation import Row, mean_score, metrics_of
@@ -88,21 +88,13 @@ def failed_rows(failure: str, error_score: Any, *, splits: int, train: bool) -> 
     return [{**row, "fit_error": error} for error in errors]
 
 
-def metric_names(recorded: Sequence[Mapping[str, float]], values: Sequence[float]) -> list[str]:
-    """The metrics that a callable scorer gave, the one searched for first.
+def metric_names(recorded: Sequence[Mapping[str, float]]) -> list[str]:
+    """The metrics that a callable scorer gave.
 
-    Args:
-        recorded: The metrics of the trials.
-        values: What each was told.
+    Example:
+        >>> metric_names([{"mean_test_near": -0.1, "split0_test_near": -0.1}])
+        ['near']
     """
     prefix = "mean_test_"
     longest = max(recorded, key=len, default={})  # one that failed may have fewer
-    names = [name[len(prefix) :] for name in longest if name.startswith(prefix)]
-
-    def is_searched(name: str) -> bool:
-        return all(
-            isnan(value) or one.get(prefix + name) == value
-            for one, value in zip(recorded, values, strict=True)
-        )
-
-    return sorted(names, key=lambda name: not is_searched(name))
+    return [name[len(prefix) :] for name in longest if name.startswith(prefix)]

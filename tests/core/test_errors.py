@@ -58,6 +58,7 @@ def test_each_error_has_the_exit_code_of_its_family():
         "UnknownSweepError": 2,
         "ExportFileError": 2,
         "UnfinishedImportError": 2,
+        "MissingExtraError": 2,
         "SweepFileError": 2,
         "SweepError": 2,
         "NothingUsableError": 3,

@@ -11,14 +11,15 @@ import lepton
 PAGE = (Path(__file__).parents[2] / "docs" / "optimizer.md").read_text()
 
 
-def test_its_blocks_run_as_written(capsys):
+def test_its_blocks_run_as_written(capsys, sweep_folder):
     names: dict = {}
     blocks = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     for block in blocks:
         exec(compile(block, "docs/optimizer.md", "exec"), names)
-    assert len(blocks) == 2
+    assert len(blocks) == 5
     assert "params.x" in capsys.readouterr().out
     assert names["optimizer"].best_loss < 0.01
+    assert len(names["later"].trials) == 16
 
 
 def test_its_table_has_every_argument_with_its_default():
@@ -27,7 +28,11 @@ def test_its_table_has_every_argument_with_its_default():
     assert {name for name, _ in rows} == set(taken)
     for name, default in rows:
         text = str(taken[name].default).replace("minimize", '"minimize"')
-        expected = {"space": "needed", "trials": "none", "start_from": "none"}.get(name, text)
+        expected = {
+            "space": "needed, without a recorded sweep",
+            "trials": "none",
+            "start_from": "none",
+        }.get(name, text)
         assert default.strip("`") == expected
 
 

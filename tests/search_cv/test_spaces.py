@@ -48,7 +48,7 @@ def values(declared) -> list:
         (np.logspace(-2, 2, 5), Int(0, 4)),
         ([1, 1, 2, 5], Int(0, 2)),
     ],
-    ids=repr,
+    ids=lambda case: re.sub(" object at .*", "", repr(case)),
 )
 def test_what_is_declared_is_searched_as_a_domain(declared, expected):
     found = domain(declared)
@@ -159,7 +159,7 @@ class OnlyDraws:
             r"when\.n: found 3; expected one of \[1, 5, 20\]",
         ),
     ],
-    ids=lambda case: re.sub(r"\W+", " ", str(case))[:40],
+    ids=lambda case: re.sub(r"\W+", " ", re.sub(" at 0x.*", "", str(case)))[:40],
 )
 def test_what_is_wrong_is_said_in_words(declared, problem):
     with pytest.raises(InputError, match=problem):
