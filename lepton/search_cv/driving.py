@@ -94,7 +94,7 @@ class Drive:
             return
         by_number = self._recorded()
         recorded = [by_number.get(trial.proposal.number, {}) for trial in told]
-        names = self._names(told, recorded)
+        names = self._names(recorded)
         rows = [
             row
             for one, kept in zip(told, recorded, strict=True)
@@ -111,33 +111,20 @@ class Drive:
             for number, row in zip(table["number"], table[columns].to_dict("records"), strict=True)
         }
 
-    def _names(self, told: list[TrialRecord], recorded: list[dict[str, float]]) -> list[str]:
+    def _names(self, recorded: list[dict[str, float]]) -> list[str]:
         """The metrics of the scorers; none: a callable's, of which none is on record."""
         if isinstance(self.scoring, list | tuple | Mapping):
             return list(self.scoring)
-        if not callable(self.scoring):
-            return ["score"]
-        usable = [
-            (kept, one.value)
-            for one, kept in zip(told, recorded, strict=True)
-            if one.value is not None
-        ]
-        return record.metric_names([kept for kept, _ in usable], [value for _, value in usable])
+        return record.metric_names(recorded) if callable(self.scoring) else ["score"]
 
     def _rows(
         self, told: TrialRecord, recorded: Mapping[str, float], names: list[str]
     ) -> list[Row]:
-        multimetric = names not in (["score"], []) or not (
-            self.scoring is None or isinstance(self.scoring, str) or callable(self.scoring)
-        )
         if told.failure is not None:
             return record.failed_rows(
-                told.failure.reason,
-                self.error_score,
-                splits=self.splits,
-                names=names if multimetric else [],
-                train=self.train,
+                told.failure.reason, self.error_score, splits=self.splits, train=self.train
             )
+        several = isinstance(self.scoring, list | tuple | Mapping) or names != ["score"]
         return record.rows(
-            recorded, splits=self.splits, names=names, multimetric=multimetric, train=self.train
+            recorded, splits=self.splits, names=names, multimetric=several, train=self.train
         )

@@ -254,11 +254,11 @@ def _silent(*args: Any, **options: Any) -> None:
 
 
 def in_one_form(rows: Sequence[Row], error_score: Any) -> None:
-    """Give failed fits their error scores by metric, once a callable scorer's metrics are known."""
-    scored = next((row for row in rows if row["fit_error"] is None), None)
-    if scored is None or not isinstance(scored["test_scores"], dict):
+    """Give failed fits their error scores by metric, once the metrics are known."""
+    if not is_multimetric(rows):
         return
+    names = metrics_of(rows)
     for row in rows:
         for kind in ("test_scores", "train_scores"):
             if kind in row and not isinstance(row[kind], dict):
-                row[kind] = dict.fromkeys(scored["test_scores"], error_score)
+                row[kind] = dict.fromkeys(names, error_score)

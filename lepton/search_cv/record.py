@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from math import isnan, nan
+from math import nan
 from typing import Any
 
 from lepton.search_cv.evaluation import Row, mean_score, metrics_of
@@ -76,36 +76,25 @@ def rows(
     return found
 
 
-def failed_rows(
-    failure: str, error_score: Any, *, splits: int, names: Sequence[str], train: bool
-) -> list[Row]:
+def failed_rows(failure: str, error_score: Any, *, splits: int, train: bool) -> list[Row]:
     """The same of a candidate that failed: which of its splits did not is not on record."""
     score = nan if error_score == "raise" else error_score
-    scores = dict.fromkeys(names, score) if names else score
-    row: Row = {"fit_time": nan, "score_time": nan, "test_scores": scores, "n_test_samples": 0}
+    row: Row = {"fit_time": nan, "score_time": nan, "test_scores": score, "n_test_samples": 0}
     if train:
-        row["train_scores"] = scores
+        row["train_scores"] = score
     known = FITS_FAILED.search(failure)
     count = int(known[1]) if known else 0
     errors = [failure if split < count else None for split in range(splits)]
     return [{**row, "fit_error": error} for error in errors]
 
 
-def metric_names(recorded: Sequence[Mapping[str, float]], values: Sequence[float]) -> list[str]:
-    """The metrics that a callable scorer gave, the one searched for first.
+def metric_names(recorded: Sequence[Mapping[str, float]]) -> list[str]:
+    """The metrics that a callable scorer gave.
 
-    Args:
-        recorded: The metrics of the trials.
-        values: What each was told.
+    Example:
+        >>> metric_names([{"mean_test_near": -0.1, "split0_test_near": -0.1}])
+        ['near']
     """
     prefix = "mean_test_"
     longest = max(recorded, key=len, default={})  # one that failed may have fewer
-    names = [name[len(prefix) :] for name in longest if name.startswith(prefix)]
-
-    def is_searched(name: str) -> bool:
-        return all(
-            isnan(value) or one.get(prefix + name) == value
-            for one, value in zip(recorded, values, strict=True)
-        )
-
-    return sorted(names, key=lambda name: not is_searched(name))
+    return [name[len(prefix) :] for name in longest if name.startswith(prefix)]

@@ -127,9 +127,12 @@ def started(tmp_path):
     return start
 
 
-@pytest.mark.parametrize(("n_jobs", "fits"), [(1, 20), (2, 12), (2, 60)])
-def test_ctrl_c_keeps_the_best_so_far_refitted(started, n_jobs, fits):
-    with started(n_jobs=n_jobs) as search:
+@pytest.mark.parametrize(
+    ("n_jobs", "fits", "seconds"),
+    [(1, 20, 0.02), (2, 12, 0.25), (2, 60, 0.02)],  # joblib sends short ones several at a time
+)
+def test_ctrl_c_keeps_the_best_so_far_refitted(started, n_jobs, fits, seconds):
+    with started(n_jobs=n_jobs, fit_seconds=seconds) as search:
         search.wait_for_fits(fits)
         search.ctrl_c()
         ending = search.ending()

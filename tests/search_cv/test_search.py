@@ -137,6 +137,27 @@ def test_an_error_score_of_a_number_counts_as_a_result():
     assert counted.cv_results_["mean_test_score"].min() == -9
 
 
+def test_what_an_earlier_fit_found_does_not_pass_for_that_of_one_that_was_interrupted():
+    def scoring(estimator, x, y):
+        if interrupting:
+            raise KeyboardInterrupt
+        return 1.0
+
+    interrupting = False
+    twice = search(scoring=scoring, n_iter=2).fit(X, Y)
+    assert hasattr(twice, "best_estimator_")
+    interrupting = True
+    with pytest.raises(KeyboardInterrupt):
+        twice.fit(X, Y)
+    assert not [name for name in vars(twice) if name.startswith(("best_", "cv_results"))]
+
+
+def test_metrics_are_known_though_nothing_can_be_fitted():
+    for scoring in (["accuracy", "f1"], both):
+        with pytest.raises(ValueError, match="All the 24 fits failed"):
+            search(Hill(fails=-1), scoring=scoring, refit=False).fit(X, Y)
+
+
 def test_raised_errors_are_raised():
     with pytest.raises(RuntimeError, match="is too much"):
         search(Hill(fails=-1), error_score="raise").fit(X, Y)
@@ -224,6 +245,19 @@ def test_import_lepton_loads_no_scikit_learn():
     code = "import sys, lepton; print({'sklearn', 'scipy', 'joblib'} & set(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "set()"
+
+
+def test_what_is_sent_to_workers_holds_no_data():
+    sent = []
+
+    def scoring(estimator, x, y):
+        sent.append((hasattr(asked, "_fit"), "_fit" in asked.__getstate__()))
+        return 1.0
+
+    asked = search(scoring=scoring, n_iter=1)
+    asked.fit(X, Y)
+    assert set(sent) == {(True, False)}
+    assert not hasattr(asked, "_fit")
 
 
 def test_another_scikit_learn_than_is_known_is_an_error_in_words():
