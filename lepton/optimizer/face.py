@@ -115,6 +115,7 @@ class Optimizer:
             DrivenElsewhereError: Recorded, and another process drives it.
         """
         n = parse_trials(n, ("n",))
+        self._journal.check_idle()
         budget = Budget(trials=self._limit)
         with self._journal.writing():
             self._at = self._journal.open(self._at, Settings(budget=budget))
@@ -150,6 +151,7 @@ class Optimizer:
                 f"trial {trial.number} was told {both}; expected tell(trial, value) or "
                 "tell(trial, error='what went wrong')"
             )
+        self._journal.check_idle()
         metric = self._at.state.declaration.metric
         outcome = _told_error(error) if error is not None else judge(value, metric)
         if outcome.failure is not None and outcome.failure.kind in ("none", "type"):
@@ -176,6 +178,7 @@ class Optimizer:
         It may be asked and told again, unless another process drives it then. An optimizer that is
         forgotten, or whose process ends, closes by itself, as does the end of a ``with`` block.
         """
+        self._journal.check_idle()
         whole = self._limit is None or self._at.trials_told >= self._limit
         ended = whole and not self._at.out and self._at.best is not None
         self._journal.leave(FINISHED if ended else KILLED)
@@ -294,6 +297,7 @@ class Optimizer:
         if not callable(objective):
             raise InputError(f"found {shown(objective)}; expected an objective that can be called")
         parse_workers(workers)
+        self._journal.check_idle()
         if trials is None:
             return DEFAULT_TRIALS if self._limit is None else self._limit
         target = parse_trials(trials)

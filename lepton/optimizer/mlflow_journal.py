@@ -14,7 +14,7 @@ from typing import Any
 from lepton.optimizer.journal import Journal, Metrics, say, stopped
 from lepton_core.asking import Asking, take
 from lepton_core.declaration import Budget, Settings
-from lepton_core.errors import InputError, LeptonError, SweepError
+from lepton_core.errors import DrivenElsewhereError, InputError, LeptonError, SweepError
 from lepton_core.events import GenerationSealed, Proposal, SettingsAmended, TrialRecord
 from lepton_flows.held_sweep import FAILED, FINISHED, KILLED, HeldSweep, hold
 from lepton_flows.loop import open_proposals
@@ -107,9 +107,8 @@ class MlflowJournal(Journal):
         store = connect()
         with reachable(store.address.place):
             key = (store.address.tracking_uri, declaration.name)
-            other = _holding.pop(key, None)
-            if other is not None:
-                other.leave(KILLED)
+            _take_from(_holding.get(key), declaration.name)
+            _holding.pop(key, None)
             record = find(declaration.name)
             settings = _as_driven(record, settings)
             held = hold(store, declaration, settings, found=record, say=say)
@@ -273,6 +272,25 @@ class MlflowJournal(Journal):
         if self.held is not None and isinstance(event, GenerationSealed):
             self.held.ledger.seal(event, at.state)
             self._slots, self._runs = {}, {}
+
+
+def _take_from(other: MlflowJournal | None, name: str) -> None:
+    """Have another optimizer of this process give the sweep back.
+
+    Raises:
+        DrivenElsewhereError: It is evaluating an objective, from within which this may be called.
+    """
+    if other is None:
+        return
+    if other.is_driven:
+        raise DrivenElsewhereError(
+            f"sweep {name!r} is being driven by another optimizer of this process, which is "
+            "evaluating an objective: in another thread, or around this very call.\n"
+            "Wait until it has ended, or stop it with 'lepton cancel'.",
+            name=name,
+        )
+    with other.busy:
+        other.leave(KILLED)
 
 
 def _as_driven(record: SweepRecord | None, settings: Settings) -> Settings:

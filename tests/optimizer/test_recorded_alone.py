@@ -1,0 +1,88 @@
+"""A recorded Optimizer that something else of its own process wants to use at the same time."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+
+import lepton
+from lepton_core.errors import DrivenElsewhereError
+from lepton_core.verification import proposal_text
+from lepton_tasks.sweep_record import open_record
+
+pytestmark = pytest.mark.usefixtures("sweep_folder")
+SPACE = {"x": lepton.Float(0, 1), "n": lepton.Int(1, 9)}
+
+
+def loss(trial):
+    return (trial["x"] - 0.3) ** 2 + trial["n"]
+
+
+def recorded(**changes):
+    return lepton.Optimizer(SPACE, **{"name": "demo", "generation": 4, "seed": 3, **changes})
+
+
+def statuses():
+    found = open_record("demo").attempts()
+    return sorted((a.proposal.number, a.status) for a in found)
+
+
+def verified():
+    from lepton.cli import main
+
+    return main(["verify", "demo", "--json"])
+
+
+@pytest.mark.parametrize(
+    "misuse",
+    [
+        lambda found, trial: found.ask(),
+        lambda found, trial: found.tell(trial, 1.0),
+        lambda found, trial: found.minimize(loss, trials=4),
+        lambda found, trial: found.close(),
+    ],
+    ids=["ask", "tell", "minimize", "close"],
+)
+@pytest.mark.parametrize("name", ["demo", None], ids=["recorded", "in memory"])
+def test_an_objective_that_uses_its_own_optimizer_fails_in_words(misuse, name):
+    found = recorded(name=name)
+
+    def objective(trial):
+        if trial.number == 1:
+            misuse(found, trial)
+        return loss(trial)
+
+    failures = list(found.minimize(objective, trials=6).trials["failure"])
+    assert "this optimizer is evaluating an objective" in failures.pop(1)
+    assert failures == [None] * 5
+    if name:
+        counted = [(n, "FAILED" if n == 1 else "FINISHED") for n in range(6)]
+        assert statuses() == counted
+        assert verified() == 0
+
+
+def test_a_second_optimizer_does_not_take_over_from_one_that_evaluates_an_objective():
+    first, refused = recorded(), []
+
+    def take_over():
+        try:
+            lepton.Optimizer(name="demo").minimize(loss, trials=6)
+        except DrivenElsewhereError as error:
+            refused.append(error.message)
+
+    def objective(trial):
+        if trial.number == 1:
+            take_over()  # around this very call
+        if trial.number == 5:
+            thread = threading.Thread(target=take_over)
+            thread.start()
+            thread.join()
+        return loss(trial)
+
+    first.minimize(objective, trials=6)
+    assert len(refused) == 2
+    assert "another optimizer of this process" in refused[0]
+    assert statuses() == [(number, "FINISHED") for number in range(6)]
+    assert verified() == 0
