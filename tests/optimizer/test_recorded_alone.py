@@ -86,3 +86,48 @@ def test_a_second_optimizer_does_not_take_over_from_one_that_evaluates_an_object
     assert "another optimizer of this process" in refused[0]
     assert statuses() == [(number, "FINISHED") for number in range(6)]
     assert verified() == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_objective_that_sends_mlflow_elsewhere_does_so_for_itself(workers, tmp_path):
+    elsewhere = f"sqlite:///{tmp_path / 'other.db'}"
+
+    def objective(trial):
+        import mlflow
+
+        mlflow.set_tracking_uri(elsewhere)
+        return loss(trial)
+
+    found = recorded().minimize(objective, trials=2, workers=workers)
+    assert list(found.trials["failure"]) == [None, None]
+    assert verified() == 0
+
+
+@pytest.mark.parametrize("variable", [True, False], ids=["by the variable", "by default"])
+def test_where_mlflow_points_is_as_before(variable, sweep_folder, tmp_path, monkeypatch):
+    import mlflow
+
+    if variable:  # the very store of the sweep
+        uri = f"sqlite:///{sweep_folder.path / 'mlruns' / 'mlflow.db'}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+
+    def objective(trial):
+        mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'other.db'}")
+        return loss(trial)
+
+    before = mlflow.get_tracking_uri()
+    recorded().minimize(objective, trials=2)
+    assert mlflow.get_tracking_uri() == before
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///yet-another.db")
+    assert mlflow.get_tracking_uri() == "sqlite:///yet-another.db", "it still goes by the variable"
+
+
+def test_a_child_that_the_objective_forked_and_let_return_drives_nothing():
+    def objective(trial):
+        if trial.number == 1 and os.fork():
+            os.wait()
+        return loss(trial)
+
+    recorded().minimize(objective, trials=4)
+    assert statuses() == [(number, "FINISHED") for number in range(4)]
+    assert verified() == 0
