@@ -10,8 +10,8 @@ from lepton.optimizer.journal import Metrics, say
 from lepton.optimizer.table import table
 from lepton_core import asking
 from lepton_core.canonical import shown
-from lepton_core.declaration import Budget, Direction, Settings
-from lepton_core.errors import InputError, NothingUsableError, SweepError
+from lepton_core.declaration import MAX_TRIALS, Budget, Direction, Settings
+from lepton_core.errors import IdentityError, InputError, NothingUsableError, SweepError
 from lepton_core.events import Event, Proposal, TrialRecord
 from lepton_core.fold import SweepState
 from lepton_core.recorded import is_whole
@@ -262,18 +262,19 @@ class Optimizer:
         Raises:
             SweepError: As of `minimize`; also: values were told before, to be minimized.
         """
-        at = asking.directed(self._at, "maximize")
+        at, before = asking.directed(self._at, "maximize"), self._at
         self._target(objective, trials, workers)  # a wrong argument turns nothing
-        self._at = at
-        self._models.direction = "maximize"
-        return self._drive(objective, trials, workers, progress=progress)
+        self._at, self._models.direction = at, "maximize"
+        try:
+            return self._drive(objective, trials, workers, progress=progress)
+        except IdentityError:  # recorded in the other one meanwhile
+            self._at, self._models.direction = before, "minimize"
+            raise
 
     def _drive(
         self, objective: Objective, trials: int | None, workers: int, *, progress: bool | None
     ) -> Self:
         target = self._target(objective, trials, workers)
-        if self._at.out and self._at.trials_within_reach < target:
-            raise asking.waited_for(self._at)  # rather now than after hours
         if self._at.trials_told >= target and self._journal.is_at_rest:
             return self._usable()
         # Imported late: who asks and tells needs no processes.
@@ -299,9 +300,12 @@ class Optimizer:
         parse_workers(workers)
         self._journal.check_idle()
         if trials is None:
-            return DEFAULT_TRIALS if self._limit is None else self._limit
-        target = parse_trials(trials)
-        return target if self._limit is None else min(target, self._limit)
+            target = DEFAULT_TRIALS if self._limit is None else self._limit
+        else:
+            target = min(parse_trials(trials), self._limit or MAX_TRIALS)
+        if self._at.out and self._at.trials_within_reach < target:
+            raise asking.waited_for(self._at)  # rather now than after hours
+        return target
 
     def _nothing_usable(self) -> NothingUsableError:
         told = self._at.trials()

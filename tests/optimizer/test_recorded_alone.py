@@ -8,7 +8,7 @@ import threading
 import pytest
 
 import lepton
-from lepton_core.errors import DrivenElsewhereError
+from lepton_core.errors import DrivenElsewhereError, IdentityError, SweepError
 from lepton_core.verification import proposal_text
 from lepton_tasks.sweep_record import open_record
 
@@ -131,3 +131,69 @@ def test_a_child_that_the_objective_forked_and_let_return_drives_nothing():
     recorded().minimize(objective, trials=4)
     assert statuses() == [(number, "FINISHED") for number in range(4)]
     assert verified() == 0
+
+
+def test_a_forked_child_neither_tells_nor_gives_back_what_its_parent_drives():
+    found = recorded()
+    first, second = found.ask(2)
+    child = os.fork()
+    if not child:
+        refusals = 0
+        for use in (lambda: found.tell(first, 1.0), found.ask, found.close):
+            try:
+                use()
+            except SweepError as error:
+                refusals += "was forked" in error.message
+        os._exit(refusals)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+    assert statuses() == [(0, "RUNNING"), (1, "RUNNING")]
+    found.tell(first, 1.0)
+    found.tell(second, 1.0)
+    assert statuses() == [(0, "FINISHED"), (1, "FINISHED")]
+
+
+def test_a_copy_can_tell_what_its_original_was_given():
+    import pickle  # noqa: TID251  (a user may)
+
+    found = recorded()
+    (trial,) = found.ask()
+    copy = pickle.loads(pickle.dumps(found))
+    found.close()
+    assert copy.untold == [trial]
+    copy.tell(trial, 1.0)
+    assert len(copy.trials) == 1
+
+
+def test_a_sweep_recorded_to_be_minimized_is_not_turned_by_a_call_that_is_refused():
+    found = recorded()
+    trials = found.ask(2)
+    with pytest.raises(SweepError, match="waits for trials"):
+        found.maximize(loss, trials=8)
+    for trial in trials:
+        found.tell(trial, loss(trial))
+    unaware = recorded(name="other")
+    recorded(name="other").minimize(loss, trials=4)
+    with pytest.raises(IdentityError, match="direction"):
+        unaware.maximize(loss, trials=8)
+    assert len(unaware.minimize(loss, trials=8).trials) == 8
+
+
+def test_the_time_that_a_sweep_was_driven_is_all_of_it():
+    import time
+
+    def objective(trial):
+        time.sleep(0.2)
+        return loss(trial)
+
+    recorded().minimize(objective, trials=8)
+    assert open_record("demo").state.driven_s > 1.6
+
+
+def test_an_end_that_was_asked_for_is_not_told_of_after_it_went_on():
+    from lepton.cli import main
+
+    found = recorded()
+    found.tell(found.ask()[0], 1.0)
+    assert main(["cancel", "demo", "--json"]) == 0
+    found.minimize(loss, trials=3)
+    assert [trial.number for trial in found.ask()] == [3]

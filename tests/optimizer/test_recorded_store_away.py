@@ -54,6 +54,13 @@ def accept_writes():
     in_the_database(f"DROP TRIGGER away_{table}_{write}" for table, write in WRITES)
 
 
+def refuse_run(name):
+    refuse = "BEGIN SELECT RAISE(ABORT, 'attempt to write a readonly database'); END"
+    trials = "(SELECT experiment_id FROM experiments WHERE name = 'lepton')"
+    new = f"WHEN NEW.name = '{name}' AND NEW.experiment_id = {trials}"
+    in_the_database([f"CREATE TRIGGER away BEFORE INSERT ON runs {new} {refuse}"])
+
+
 @contextmanager
 def store_away() -> Iterator[None]:
     refuse_writes()
@@ -105,3 +112,35 @@ def test_minimize_called_again_goes_on_when_the_store_is_back():
     assert proposals(found.minimize(loss, trials=8)) == proposals(in_memory)
     assert counted() == list(range(8))
     assert verified() == 0
+
+
+def test_a_sweep_that_could_not_be_taken_up_is_taken_up_anew():
+    found = recorded()
+    refuse_run("demo")  # the parent's: then the sweep is registered and claimed
+    with pytest.raises(StoreUnreachableError, match="can be written"):
+        found.minimize(loss, trials=4)
+    in_the_database(["DROP TRIGGER away"])
+    assert len(found.minimize(loss, trials=4).trials) == 4
+    assert counted() == list(range(4))
+    parent = open_record("demo").parent_info()
+    assert (parent.run_name, parent.status) == ("demo", "FINISHED")
+    assert verified() == 0
+
+
+def test_trials_that_could_not_be_handed_out_are_not_waited_for():
+    found = recorded()
+    found.tell(found.ask()[0], 1.0)
+    refuse_run("gen00-02")
+    with pytest.raises(StoreUnreachableError, match="can be written"):
+        found.ask(3)
+    assert found.untold == []
+    in_the_database(["DROP TRIGGER away"])
+    assert [trial.number for trial in found.ask(3)] == [1, 2, 3]
+
+
+def test_a_process_that_goes_to_another_folder_keeps_its_store(tmp_path, monkeypatch):
+    found = recorded().minimize(loss, trials=4)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert list(found.minimize(loss, trials=6).trials["number"]) == list(range(6))
+    assert not (tmp_path / "elsewhere" / "mlruns").exists()
