@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 from pathlib import Path
 
+import before_keras  # noqa: F401  (it runs on torch then)
 import pytest
 
 from lepton_core.trial import Trial
-
-os.environ["KERAS_BACKEND"] = "torch"  # read when Keras is imported
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "callbacks.md").read_text()

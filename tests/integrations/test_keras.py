@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import doctest
-import os
 
+import before_keras  # noqa: F401  (it runs on torch then)
+import keras
 import numpy as np
 import pytest
-
-os.environ["KERAS_BACKEND"] = "torch"  # read when Keras is imported, below
-
-import keras
 
 from lepton.integrations import keras as module
 from lepton.integrations.keras import ReportCallback
