@@ -8,6 +8,8 @@ from lepton_core.canonical import shown
 from lepton_core.errors import InputError, MissingExtraError
 from lepton_core.trial import Trial
 
+__all__ = ()  # the callbacks are what users import
+
 
 def missing(module: str, error: ImportError, extra: str | None = None) -> MissingExtraError:
     """The error that a library is not installed, with what to do about it.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 from pathlib import Path
@@ -10,8 +9,6 @@ from pathlib import Path
 import pytest
 
 from lepton_core.trial import Trial
-
-os.environ["KERAS_BACKEND"] = "torch"  # read when Keras is imported
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "callbacks.md").read_text()
