@@ -144,7 +144,8 @@ class Reference:
         found = self._find(name.removesuffix(".*"))
         if found is None:
             return []
-        below = [m for m in found.modules.values() if not m.name.startswith("_")]
+        listed = sorted(found.modules.values(), key=lambda module: module.name)
+        below = [m for m in listed if not m.name.startswith("_")]
         return [found, *(below if name.endswith(".*") else [])]
 
     def _find(self, path: str) -> Any:

@@ -55,32 +55,43 @@ def on_run(store: Store, run_id: str) -> Iterator[None]:
 
 @contextmanager
 def pointing_at(store: Store) -> Iterator[None]:
-    """Have MLflow's fluent calls go to a store while the body runs."""
+    """Have MLflow's fluent calls go to a store while the body runs, wherever that sends them."""
     import mlflow  # noqa: PLC0415
+    from mlflow.tracking._tracking_service import utils  # noqa: PLC0415
 
-    before, variable = mlflow.get_tracking_uri(), os.environ.get(TRACKING_URI)
-    if before == store.address.tracking_uri:
-        yield
-        return
-    mlflow.set_tracking_uri(store.address.tracking_uri)
+    # Private to MLflow, which else tells no URI that was set from one of the environment.
+    module: Any = utils
+    before, variable = module._tracking_uri, os.environ.get(TRACKING_URI)  # noqa: SLF001
+    if mlflow.get_tracking_uri() != store.address.tracking_uri:
+        mlflow.set_tracking_uri(store.address.tracking_uri)
     try:
         yield
     finally:
-        mlflow.set_tracking_uri(before)
+        if module._tracking_uri != before:  # noqa: SLF001
+            mlflow.set_tracking_uri(before)
         if variable is None:
             os.environ.pop(TRACKING_URI, None)  # which set_tracking_uri sets
+        else:
+            os.environ[TRACKING_URI] = variable
 
 
-def next_steps(run_id: str | None, names: Sequence[str]) -> dict[str, int]:
+def next_steps(
+    run_id: str | None, names: Sequence[str], tracking_uri: str | None
+) -> dict[str, int]:
     """The step after the last one of each metric that the objective itself logged on a run.
 
     A name that it did not log is left out. An objective that never imported MLflow logged none.
+
+    Args:
+        run_id: The run.
+        names: The metrics'.
+        tracking_uri: Where the run is; the objective may have sent MLflow elsewhere.
     """
     if run_id is None or "mlflow" not in sys.modules:
         return {}
     from mlflow import MlflowClient  # noqa: PLC0415
 
-    client = MlflowClient()
+    client = MlflowClient(tracking_uri)
     logged = client.get_run(run_id).data.metrics
     return {
         name: 1 + max(point.step for point in client.get_metric_history(run_id, name))

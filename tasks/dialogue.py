@@ -9,7 +9,7 @@ from typing import Any
 from lepton_core.reporting import Reporter
 from lepton_tasks.channel import Channel
 
-MAX_LATE = 2000  # messages: a full pipe of them, sent in time, may be read after the timeout
+MAX_LATE = 3000  # messages: a full pipe of them, sent in time, may be read after the timeout
 
 
 class Dialogue:

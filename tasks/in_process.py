@@ -5,6 +5,8 @@ Nothing can be stopped at a timeout here, and an objective that ends the process
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,7 +16,7 @@ from lepton_core.events import Proposal
 from lepton_core.reporting import Reporter
 from lepton_core.trial import Trial
 from lepton_tasks import models as kept_models
-from lepton_tasks.active_run import next_steps, on_run
+from lepton_tasks.active_run import next_steps, on_run, pointing_at
 from lepton_tasks.models import Models
 from lepton_tasks.objective import Objective, Outcome, judge, own_traceback, raised
 from lepton_tasks.pool import CancelledError
@@ -82,19 +84,26 @@ class InProcessEvaluator:
         with ExitStack() as around:
             if self.store is not None and run_id:
                 around.enter_context(on_run(self.store, run_id))
-            started = time.perf_counter()
+            started, home = time.perf_counter(), os.getpid()
             outcome = self._call(trial, key)
             duration = time.perf_counter() - started
+            if os.getpid() != home:  # a child that the objective forked and let return: not ours
+                sys.stdout.flush()
+                os._exit(0)
             if port is not None and port.told:
                 raise CancelledError
             self._keep(outcome, proposal.number)
             names = [self.metric, *outcome.metrics]
-            steps = {} if self.store is None else next_steps(run_id, names)
+            steps = {}
+            if self.store is not None:
+                steps = next_steps(run_id, names, self.store.address.tracking_uri)
         return replace(outcome, model=None, steps=steps), duration
 
     def _call(self, trial: Trial, key: str) -> Outcome:
         try:
             with ExitStack() as around:
+                if self.store is not None:  # what the objective sets holds for itself
+                    around.enter_context(pointing_at(self.store))
                 if self.interrupts is not None:
                     around.enter_context(self.interrupts.allowed())
                 returned = self.objective(trial)

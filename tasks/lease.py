@@ -29,6 +29,8 @@ TTL_S = 30.0
 TTL_VARIABLE = "LEPTON_LEASE_SECONDS"
 BEATS_PER_TTL = 6
 LOOKS_PER_BEAT = 4
+_left: set[str] = set()
+"""The owners of this process's leases that are over, whether or not the store could be told."""
 
 
 def time_to_live() -> float:
@@ -114,8 +116,13 @@ class Lease:
             certain: Look it up in any case.
 
         Raises:
-            LeaseLostError: Another driver took over.
+            LeaseLostError: Another driver took over, or the lease was given back.
         """
+        if self.claim.owner in _left:
+            raise LeaseLostError(
+                "this driver gave its lease back; nothing that it does now counts",
+                epoch=self.epoch,
+            )
         in_doubt = certain or now() - self._confirmed > self.claim.ttl_s / 2
         if self._lost is None and in_doubt:
             self._confirm(self.client)
@@ -130,7 +137,12 @@ class Lease:
             )
 
     def release(self) -> None:
-        """Stop the heartbeat and let the next driver start at once."""
+        """Stop the heartbeat and let the next driver start at once.
+
+        Where the store cannot be told, others wait for this process to end; it itself goes on when
+        it likes.
+        """
+        _left.add(self.claim.owner)
         self._stop.set()
         if self._thread is not None:
             self._thread.join(timeout=self.claim.ttl_s)
@@ -264,7 +276,7 @@ def _wait_until_free(
     claim = held.claim
     look_every = claim.ttl_s / BEATS_PER_TTL / LOOKS_PER_BEAT
     silent, looked, asked = 0.0, now(), False
-    while not held.released:
+    while not held.released and claim.owner not in _left:
         state = life(claim.process)
         if state == "dead":
             return

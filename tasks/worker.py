@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from lepton_core.errors import ObjectiveError
 from lepton_core.trial import Trial
-from lepton_tasks.active_run import active_run, next_steps
+from lepton_tasks.active_run import TRACKING_URI, active_run, next_steps
 from lepton_tasks.channel import Channel, ChannelClosedError
 from lepton_tasks.models import log
 from lepton_tasks.objective import Objective, call, load
@@ -30,6 +30,9 @@ from lepton_tasks.sending import keep, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+STORE = os.environ.get(TRACKING_URI)  # before an objective sends MLflow elsewhere
 
 
 class Port:
@@ -134,7 +137,8 @@ def _evaluate(
         if os.getpid() != home:  # a child that the objective forked and let return: not ours
             sys.stdout.flush()
             os._exit(0)
-        steps = next_steps(message["run_id"], [message["metric"], *outcome.metrics])
+        names = [message["metric"], *outcome.metrics]
+        steps = next_steps(message["run_id"], names, STORE)
     answer = {
         "value": outcome.value,
         "failure": asdict(outcome.failure) if outcome.failure else None,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from absl import logging as absl_logging
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
@@ -36,6 +37,10 @@ for _name in (
     *("PREFECT_API_URL", "LEPTON_LEASE_SECONDS", "LEPTON_STORE_PATIENCE_SECONDS"),
 ):
     os.environ.pop(_name, None)
+
+# Keras brings absl, whose log would hold pytest's own stream, and close it when Prefect sets
+# logging up.
+absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 if TYPE_CHECKING:
     from backends import Stores

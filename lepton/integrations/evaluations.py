@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from lepton_core.errors import InputError
 
+__all__ = ()  # the callbacks are what users import
+
 Evaluations = Mapping[tuple[str, str], float]
 """The latest value of each metric on each dataset."""
 

@@ -8,16 +8,20 @@ from lepton_core.canonical import shown
 from lepton_core.errors import InputError, MissingExtraError
 from lepton_core.trial import Trial
 
+__all__ = ()  # the callbacks are what users import
 
-def missing(extra: str, error: ImportError) -> MissingExtraError:
+
+def missing(module: str, error: ImportError, extra: str | None = None) -> MissingExtraError:
     """The error that a library is not installed, with what to do about it.
 
     Args:
-        extra: The extra of Lepton that installs it; its module here has the same name.
+        module: The module here that needs it.
         error: What importing the library raised.
+        extra: The extra of Lepton that installs it, if that is not called as the module.
     """
+    extra = extra or module
     return MissingExtraError(
-        f"lepton.integrations.{extra} needs a library that is not installed ({error}); "
+        f"lepton.integrations.{module} needs a library that is not installed ({error}); "
         f"install it: pip install 'lepton-tuning[{extra}]'",
         extra=extra,
     )

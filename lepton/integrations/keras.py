@@ -16,6 +16,8 @@ except ModuleNotFoundError as error:
         raise missing("keras", error) from error
     raise  # Keras is there, and its backend is not: Keras says so
 
+__all__ = ["ReportCallback"]
+
 
 class ReportCallback(Callback):  # type: ignore[misc]  # Keras carries no types
     """Reports a metric after each epoch; ends the training when told to stop.

@@ -13,6 +13,8 @@ try:
 except ModuleNotFoundError as error:
     raise missing("lightgbm", error) from error
 
+__all__ = ["ReportCallback"]
+
 BEFORE_EARLY_STOPPING = 25  # LightGBM calls callbacks by their order, its early_stopping at 30
 
 

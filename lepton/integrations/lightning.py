@@ -10,6 +10,8 @@ try:
 except ModuleNotFoundError as error:
     raise missing("lightning", error) from error
 
+__all__ = ["ReportCallback"]
+
 
 class ReportCallback(Reporting, Callback):  # type: ignore[misc]  # its types are not looked at
     """Reports a metric after each epoch; ends the training when told to stop.

@@ -8,6 +8,8 @@ from lepton.integrations.extras import checked_name, checked_trial
 from lepton_core.errors import InputError
 from lepton_core.trial import Trial
 
+__all__ = ()  # the callbacks are what users import
+
 
 class Reporting:
     """The hooks of a callback that reports a metric after each epoch.

@@ -8,7 +8,9 @@ from lepton.integrations.lightning_hooks import Reporting
 try:
     from pytorch_lightning import Callback
 except ModuleNotFoundError as error:
-    raise missing("lightning", error) from error
+    raise missing("pytorch_lightning", error, extra="lightning") from error
+
+__all__ = ["ReportCallback"]
 
 
 class ReportCallback(Reporting, Callback):  # type: ignore[misc]  # its types are not looked at

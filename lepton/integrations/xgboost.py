@@ -13,6 +13,8 @@ try:
 except ModuleNotFoundError as error:
     raise missing("xgboost", error) from error
 
+__all__ = ["ReportCallback"]
+
 
 class ReportCallback(TrainingCallback):
     """Reports an evaluation after each round of boosting; ends the training when told to stop.

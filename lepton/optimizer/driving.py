@@ -116,7 +116,7 @@ class Drive:
         settings = Settings(
             budget=Budget(trials=target), workers=workers, code_digest=code_digest(objective)
         )
-        with Interrupts() as interrupts, self.journal.busy, ExitStack() as leaving:
+        with Interrupts() as interrupts, self.journal.driven(), ExitStack() as leaving:
             leaving.enter_context(self.journal.reachable())
             evaluator = leaving.enter_context(self._evaluator(objective, workers, interrupts))
             self.at = self.journal.open(self.at, settings)

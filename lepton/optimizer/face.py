@@ -10,8 +10,8 @@ from lepton.optimizer.journal import Metrics, say
 from lepton.optimizer.results import Results, handed
 from lepton_core import asking
 from lepton_core.canonical import shown
-from lepton_core.declaration import Budget, Direction, Settings
-from lepton_core.errors import InputError, SweepError
+from lepton_core.declaration import MAX_TRIALS, Budget, Direction, Settings
+from lepton_core.errors import IdentityError, InputError, SweepError
 from lepton_core.events import TrialRecord
 from lepton_core.recorded import is_whole
 from lepton_core.space import Space
@@ -110,6 +110,7 @@ class Optimizer(Results):
             DrivenElsewhereError: Recorded, and another process drives it.
         """
         n = parse_trials(n, ("n",))
+        self._journal.check_idle()
         budget = Budget(trials=self._limit)
         with self._journal.writing():
             self._at = self._journal.open(self._at, Settings(budget=budget))
@@ -145,6 +146,7 @@ class Optimizer(Results):
                 f"trial {trial.number} was told {both}; expected tell(trial, value) or "
                 "tell(trial, error='what went wrong')"
             )
+        self._journal.check_idle()
         metric = self._at.state.declaration.metric
         outcome = _told_error(error) if error is not None else judge(value, metric)
         if outcome.failure is not None and outcome.failure.kind in ("none", "type"):
@@ -171,6 +173,7 @@ class Optimizer(Results):
         It may be asked and told again, unless another process drives it then. An optimizer that is
         forgotten, or whose process ends, closes by itself, as does the end of a ``with`` block.
         """
+        self._journal.check_idle()
         whole = self._limit is None or self._at.trials_told >= self._limit
         ended = whole and not self._at.out and self._at.best is not None
         self._journal.leave(FINISHED if ended else KILLED)
@@ -254,18 +257,19 @@ class Optimizer(Results):
         Raises:
             SweepError: As of `minimize`; also: values were told before, to be minimized.
         """
-        at = asking.directed(self._at, "maximize")
+        at, before = asking.directed(self._at, "maximize"), self._at
         self._target(objective, trials, workers)  # a wrong argument turns nothing
-        self._at = at
-        self._models.direction = "maximize"
-        return self._drive(objective, trials, workers, progress=progress)
+        self._at, self._models.direction = at, "maximize"
+        try:
+            return self._drive(objective, trials, workers, progress=progress)
+        except IdentityError:  # recorded in the other one meanwhile
+            self._at, self._models.direction = before, "minimize"
+            raise
 
     def _drive(
         self, objective: Objective, trials: int | None, workers: int, *, progress: bool | None
     ) -> Self:
         target = self._target(objective, trials, workers)
-        if self._at.out and self._at.trials_within_reach < target:
-            raise asking.waited_for(self._at)  # rather now than after hours
         if self._at.trials_told >= target and self._journal.is_at_rest:
             return self._usable()
         # Imported late: who asks and tells needs no processes.
@@ -289,10 +293,14 @@ class Optimizer(Results):
         if not callable(objective):
             raise InputError(f"found {shown(objective)}; expected an objective that can be called")
         parse_workers(workers)
+        self._journal.check_idle()
         if trials is None:
-            return DEFAULT_TRIALS if self._limit is None else self._limit
-        target = parse_trials(trials)
-        return target if self._limit is None else min(target, self._limit)
+            target = DEFAULT_TRIALS if self._limit is None else self._limit
+        else:
+            target = min(parse_trials(trials), self._limit or MAX_TRIALS)
+        if self._at.out and self._at.trials_within_reach < target:
+            raise asking.waited_for(self._at)  # rather now than after hours
+        return target
 
 
 def _told_error(error: Any) -> Outcome:

@@ -57,6 +57,7 @@ class Journal:
         stop: How others ask for an end, between `open` and `leave`.
         records: Whether anything outlives the process.
         busy: Held while the optimizer is at work.
+        is_driven: Whether that is because objectives are evaluated.
         is_at_rest: Whether there is nothing to tidy up after an earlier driver.
     """
 
@@ -66,7 +67,7 @@ class Journal:
 
     def __init__(self) -> None:
         self.ledger, self.stop = NoLedger(), StopSignal()
-        self.busy = threading.RLock()
+        self.busy, self.is_driven = threading.RLock(), False
         self._asked_at: dict[int, float] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -76,6 +77,28 @@ class Journal:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Begin anew."""
         Journal.__init__(self)
+
+    @contextmanager
+    def driven(self) -> Iterator[None]:
+        """While objectives are evaluated."""
+        with self.busy:
+            self.is_driven = True
+            try:
+                yield
+            finally:
+                self.is_driven = False
+
+    def check_idle(self) -> None:
+        """Do nothing, unless objectives are being evaluated.
+
+        Raises:
+            SweepError: They are: an objective, or another thread, wants to use their optimizer.
+        """
+        if self.is_driven:
+            raise SweepError(
+                "this optimizer is evaluating an objective; ask, tell, minimize or close it when "
+                "that has ended, not from within the objective or from another thread"
+            )
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ from typing import Any
 from lepton.optimizer.journal import Journal, Metrics, say, stopped
 from lepton_core.asking import Asking, take
 from lepton_core.declaration import Budget, Settings
-from lepton_core.errors import InputError, LeptonError, SweepError
+from lepton_core.errors import DrivenElsewhereError, InputError, LeptonError, SweepError
 from lepton_core.events import GenerationSealed, Proposal, SettingsAmended, TrialRecord
 from lepton_flows.held_sweep import FAILED, FINISHED, KILLED, HeldSweep, hold
 from lepton_flows.loop import open_proposals
@@ -24,7 +24,7 @@ from lepton_tasks.attempts import OpenSlot
 from lepton_tasks.models import Models, load, log, no_model
 from lepton_tasks.objective import Outcome
 from lepton_tasks.stop_signals import Interrupts
-from lepton_tasks.store import Store, address, connect, exists, reachable
+from lepton_tasks.store import Address, Store, address, connect, exists, reachable
 from lepton_tasks.sweep_record import SweepRecord
 from lepton_tasks.trial import StopSignal
 
@@ -34,14 +34,14 @@ _holding: weakref.WeakValueDictionary[tuple[str, str], MlflowJournal] = (
 """The journals of this process that hold a sweep: a cell that is run again takes it over."""
 
 
-def find(name: str) -> SweepRecord | None:
-    """The sweep of that name in the store that the environment names, or None.
+def find(name: str, where: Address | None = None) -> SweepRecord | None:
+    """The sweep of that name in a store, or None; else in the one that the environment names.
 
     Raises:
         RecordError: Its record was altered.
         StoreUnreachableError: The store failed.
     """
-    where = address()
+    where = where or address()
     if not exists(where):
         return None
     store = connect(where)
@@ -72,6 +72,7 @@ class MlflowJournal(Journal):
     def __init__(self, name: str, record: SweepRecord | None) -> None:
         super().__init__()
         self.name, self.record = name, record
+        self.address = address()  # from here on the same, wherever the process goes
         self.held: HeldSweep | None = None
         self._finalizer: Any = None
         self._slots: dict[int, OpenSlot] = {}
@@ -100,30 +101,39 @@ class MlflowJournal(Journal):
             StoreUnreachableError: The store failed.
         """
         if self.held is not None:
+            if self._is_forked:
+                raise SweepError(
+                    "this process was forked from one that drives the sweep, by this optimizer; "
+                    "ask, tell and minimize there, or give an optimizer of its own to each"
+                )
             if self.held.settings.budget == settings.budget and not self.stop.draining:
                 return at
             self.leave(KILLED)
         declaration = at.state.declaration
-        store = connect()
+        store = self.connect()
         with reachable(store.address.place):
             key = (store.address.tracking_uri, declaration.name)
-            other = _holding.pop(key, None)
-            if other is not None:
-                other.leave(KILLED)
-            record = find(declaration.name)
+            _take_from(_holding.get(key), declaration.name)
+            _holding.pop(key, None)
+            record = find(declaration.name, self.address)
             settings = _as_driven(record, settings)
             held = hold(store, declaration, settings, found=record, say=say)
-            self.record, self.held = held.record, held
+            self.record, self.held, self._told = held.record, held, None
             self._finalizer = weakref.finalize(self, _leave, held, KILLED)
             _holding[key] = self
             self.ledger, self.stop = held.ledger, held.stop
-            held.start(say)
-            held.ledger.start(settings)
-            held.ledger.kill_strays(but_generation=held.state.generations_done)
-            self._since = time.monotonic()
-            watch = (weakref.ref(self), held)
-            Thread(target=_leave_when_told, args=watch, name="lepton-stop", daemon=True).start()
-            return self._read(held, at)
+            try:
+                held.start(say)
+                held.ledger.start(settings)
+                held.ledger.kill_strays(but_generation=held.state.generations_done)
+                self._since = time.monotonic()
+                watch = (weakref.ref(self), held)
+                Thread(target=_leave_when_told, args=watch, name="lepton-stop", daemon=True).start()
+                return self._read(held, at)
+            except BaseException:
+                with suppress(LeptonError):
+                    self.leave(KILLED)  # what was half begun is begun anew the next time
+                raise
 
     def _read(self, held: HeldSweep, at: Asking) -> Asking:
         """The sweep as it is recorded; what this process has handed out is handed out again."""
@@ -132,7 +142,7 @@ class MlflowJournal(Journal):
         standing = any(slot.proposal for slot in self._slots.values())
         proposals = tuple(open_proposals(state, self._slots, Budget())) if standing else ()
         told = [s.result for _, s in sorted(self._slots.items()) if s.result is not None]
-        ours = self._runs.keys() if at.state.generations_done == state.generations_done else ()
+        ours = at.out if at.state.generations_done == state.generations_done else ()
         out = {slot for slot in ours if proposals and at.proposals[slot] == proposals[slot]}
         out -= {record.proposal.slot for record in told}
         self._runs = {}
@@ -154,13 +164,18 @@ class MlflowJournal(Journal):
 
     def leave(self, status: str) -> None:
         """Give the sweep back; what was handed out and not told counts for nothing."""
+        forked = self._is_forked
         held, self.held = self.held, None
-        if held is None:
+        if held is None or forked:  # then it is the parent's to give back
             return
         if self._finalizer is not None:
             self._finalizer.detach()
         with reachable(held.place):
             held.leave(status)
+
+    @property
+    def _is_forked(self) -> bool:
+        return self.held is not None and self.held.lease.claim.process.pid != os.getpid()
 
     @property
     def is_at_rest(self) -> bool:  # type: ignore[override]
@@ -173,7 +188,7 @@ class MlflowJournal(Journal):
     @contextmanager
     def reachable(self) -> Iterator[None]:
         """Around what uses the store: its client's errors become one of ours."""
-        with reachable(address().place):
+        with reachable(self.address.place):
             yield
 
     @contextmanager
@@ -198,7 +213,7 @@ class MlflowJournal(Journal):
 
     def connect(self) -> Store:
         """The open store."""
-        return connect()
+        return connect(self.address)
 
     # -- trials -----------------------------------------------------------------------------
 
@@ -215,7 +230,7 @@ class MlflowJournal(Journal):
     def told_before(self) -> Mapping[int, Metrics]:
         """The other metrics of the trials on record when this one began to look."""
         if self._before is None:
-            record = self.record or find(self.name)
+            record = self.record or find(self.name, self.address)
             with self.reachable():
                 self._before = recorded_metrics.of_sweep(record) if record else {}
         return self._before
@@ -254,7 +269,7 @@ class MlflowJournal(Journal):
         Raises:
             NothingUsableError: There is none, or it cannot be loaded.
         """
-        record = find(self.name)
+        record = find(self.name, self.address)
         with self.reachable():
             run_id = recorded_metrics.run_of(record, proposal) if record else None
             if record is None or run_id is None:
@@ -272,16 +287,33 @@ class MlflowJournal(Journal):
 
     def driven_s(self, at: Asking) -> float:
         """Seconds that the sweep was held, over all drivers."""
-        now = time.monotonic()
-        seconds, self._since = now - self._since, now
-        return at.state.driven_s + seconds
+        return at.state.driven_s + time.monotonic() - self._since
 
     def sealed(self, at: Asking) -> None:
         """Seal the generation in the ledger."""
         event = at.events[-1]
         if self.held is not None and isinstance(event, GenerationSealed):
             self.held.ledger.seal(event, at.state)
-            self._slots, self._runs = {}, {}
+            self._slots, self._runs, self._since = {}, {}, time.monotonic()
+
+
+def _take_from(other: MlflowJournal | None, name: str) -> None:
+    """Have another optimizer of this process give the sweep back.
+
+    Raises:
+        DrivenElsewhereError: It is evaluating an objective, from within which this may be called.
+    """
+    if other is None or other.held is None:
+        return
+    if other.is_driven:
+        raise DrivenElsewhereError(
+            f"sweep {name!r} is being driven by another optimizer of this process, which is "
+            "evaluating an objective: in another thread, or around this very call.\n"
+            "Wait until it has ended, or stop it with 'lepton cancel'.",
+            name=name,
+        )
+    with other.busy:
+        other.leave(KILLED)
 
 
 def _as_driven(record: SweepRecord | None, settings: Settings) -> Settings:

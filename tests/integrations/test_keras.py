@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import doctest
-import os
-
-import numpy as np
-import pytest
-
-os.environ["KERAS_BACKEND"] = "torch"  # read when Keras is imported, below
 
 import keras
+import numpy as np
+import pytest
 
 from lepton.integrations import keras as module
 from lepton.integrations.keras import ReportCallback

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import math
 import os
 import threading
@@ -12,7 +13,7 @@ import pytest
 from lepton_core.events import Proposal
 from lepton_tasks.attempts import OpenSlot
 from lepton_tasks.channel import Channel
-from lepton_tasks.dialogue import Dialogue
+from lepton_tasks.dialogue import MAX_LATE, Dialogue
 from lepton_tasks.in_process import InProcessEvaluator
 from lepton_tasks.pool import CancelledError, Job, WorkerDiedError, WorkerPool
 from lepton_tasks.reaper import Reaper
@@ -153,16 +154,20 @@ def test_not_even_reports_without_a_pause_outlast_the_timeout(pool):
     assert made.evaluate(proposal("curve"), None, "next", Heard())[0].value == 0.5
 
 
-def test_what_was_sent_in_time_is_read_by_a_driver_that_slept_through_the_timeout():
+@pytest.mark.parametrize(("reports", "answer"), [(1500, {"value": 1.0}), (MAX_LATE + 1, None)])
+def test_a_driver_that_slept_through_the_timeout_reads_what_a_pipe_holds_and_no_more(
+    reports, answer
+):
     (driver_reads, worker_writes), (worker_reads, driver_writes) = os.pipe(), os.pipe()
+    fcntl.fcntl(worker_writes, fcntl.F_SETPIPE_SZ, 1 << 20)  # else this would wait for a reader
     worker = Channel(worker_reads, worker_writes)
     driver = Channel(driver_reads, driver_writes)
-    for step in range(50):
+    for step in range(reports):
         worker.send({"report": [step, 0.5]})
     worker.send({"value": 1.0})
     heard = Heard()
-    assert Dialogue(driver, lambda: False, heard).hold({}, 0.0) == {"value": 1.0}
-    assert len(heard.reports) == 50
+    assert Dialogue(driver, lambda: False, heard).hold({}, 0.0) == answer
+    assert len(heard.reports) == reports
     worker.close()
     driver.close()
 
@@ -199,11 +204,15 @@ def test_a_wrong_report_fails_the_trial_in_words(pool):
     assert "step is 'first' (str); expected a whole number" in outcome.failure.reason
 
 
-@pytest.mark.parametrize("what", ["leaving_a_thread", "forking"])
-def test_what_a_trial_left_behind_reports_nothing_of_the_next_one(pool, what):
-    made = pool()
-    assert made.evaluate(proposal(what), None, "key", Heard())[0].value == 1.0
+def test_a_process_that_a_trial_forked_reports_nothing(pool):
     heard = Heard()
+    assert pool().evaluate(proposal("forking"), None, "key", heard)[0].value == 1.0
+    assert heard.reports == []
+
+
+def test_a_thread_that_a_trial_left_behind_reports_nothing_of_the_next_one(pool):
+    made, heard = pool(), Heard()
+    assert made.evaluate(proposal("leaving_a_thread"), None, "key", Heard())[0].value == 1.0
     made.evaluate(proposal("never_asking"), None, "next", heard)
     assert heard.reports == [(0, 0.5)]
 
