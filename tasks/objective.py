@@ -174,9 +174,9 @@ def _judge_value(value: Any, found: str, metrics: Mapping[str, float]) -> Outcom
         return failed("type", f"{found}; expected a number or a dict of metrics")
     number = _float(value)
     if math.isnan(number):
-        return failed("nan", found)
+        return replace(failed("nan", found), metrics=metrics)
     if math.isinf(number):
-        return failed("inf", found)
+        return replace(failed("inf", found), metrics=metrics)
     return Outcome(value=number, metrics=metrics)
 
 
