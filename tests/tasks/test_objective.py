@@ -56,6 +56,11 @@ def test_a_number_is_a_value(returned, value):
     assert type(judge(returned, "loss").value) is float
 
 
+def test_the_other_metrics_of_a_value_that_is_not_finite_are_kept():
+    for value in (math.nan, math.inf):
+        assert judge({"loss": value, "auc": 0.5}, "loss").metrics == {"auc": 0.5}
+
+
 def test_a_dict_gives_the_value_and_the_other_metrics():
     found = judge({"acc": np.float64(0.9), "auc": 1, "nan": math.nan, "inf": -math.inf}, "acc")
     assert found.value == 0.9
