@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.progress import BarColumn, Progress, TextColumn
 
 from lepton.cli.output import shares_text
-from lepton.progress import progress_text, seconds_left
+from lepton.progress_text import progress_text, seconds_left
 from lepton_core.declaration import to_loss
 from lepton_core.plan import trials_at_end
 from lepton_core.portfolio import shares

@@ -11,8 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from tokenize import TokenError
 
+from lepton.optimizer.bars import Bar
 from lepton.optimizer.journal import Journal, Metrics, stopped
-from lepton.optimizer.progress import Bar
 from lepton_core import asking
 from lepton_core.asking import Asking
 from lepton_core.canonical import digest

@@ -273,8 +273,8 @@ class Optimizer(Results):
         if self._at.trials_told >= target and self._journal.is_at_rest:
             return self._usable()
         # Imported late: who asks and tells needs no processes.
+        from lepton.optimizer.bars import bar  # noqa: PLC0415
         from lepton.optimizer.driving import Drive  # noqa: PLC0415
-        from lepton.optimizer.progress import bar  # noqa: PLC0415
 
         drive = Drive(self._journal, self._at, self._models, self._metrics)
         try:

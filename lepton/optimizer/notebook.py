@@ -6,7 +6,7 @@ from html import escape
 from itertools import accumulate
 from typing import Any
 
-from lepton.progress import DIGITS
+from lepton.progress_text import DIGITS
 from lepton_core.asking import Asking
 from lepton_core.canonical import value_text
 from lepton_core.declaration import to_loss

@@ -8,7 +8,7 @@ from contextlib import suppress
 from html import escape
 from typing import TYPE_CHECKING, Any, Self
 
-from lepton.progress import progress_text, seconds_left
+from lepton.progress_text import progress_text, seconds_left
 from lepton_core.asking import Asking
 
 if TYPE_CHECKING:
