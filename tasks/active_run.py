@@ -60,14 +60,15 @@ def pointing_at(store: Store) -> Iterator[None]:
     from mlflow.tracking._tracking_service import utils  # noqa: PLC0415
 
     # Private to MLflow, which else tells no URI that was set from one of the environment.
-    before, variable = utils._tracking_uri, os.environ.get(TRACKING_URI)  # noqa: SLF001
+    found: Any = utils
+    before, variable = found._tracking_uri, os.environ.get(TRACKING_URI)  # noqa: SLF001
     if mlflow.get_tracking_uri() != store.address.tracking_uri:
         mlflow.set_tracking_uri(store.address.tracking_uri)
     try:
         yield
     finally:
-        if utils._tracking_uri != before:  # noqa: SLF001
-            mlflow.set_tracking_uri(before)  # type: ignore[arg-type]
+        if found._tracking_uri != before:  # noqa: SLF001
+            mlflow.set_tracking_uri(before)
         if variable is None:
             os.environ.pop(TRACKING_URI, None)  # which set_tracking_uri sets
         else:

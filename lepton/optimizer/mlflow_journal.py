@@ -206,7 +206,9 @@ class MlflowJournal(Journal):
                 yield
             except (SweepError, InputError):  # the user's mistake: nothing was written
                 raise
-            except BaseException:
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt) and self.held is not None:
+                    self.held.stop.now("stopped by Ctrl-C")  # and the store waited for no longer
                 with suppress(LeptonError):
                     self.leave(KILLED)
                 raise
