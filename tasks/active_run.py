@@ -60,19 +60,29 @@ def pointing_at(store: Store) -> Iterator[None]:
     from mlflow.tracking._tracking_service import utils  # noqa: PLC0415
 
     # Private to MLflow, which else tells no URI that was set from one of the environment.
-    module: Any = utils
-    before, variable = module._tracking_uri, os.environ.get(TRACKING_URI)  # noqa: SLF001
+    found: Any = utils
+    before, variable = found._tracking_uri, os.environ.get(TRACKING_URI)  # noqa: SLF001
     if mlflow.get_tracking_uri() != store.address.tracking_uri:
         mlflow.set_tracking_uri(store.address.tracking_uri)
     try:
         yield
     finally:
-        if module._tracking_uri != before:  # noqa: SLF001
+        if found._tracking_uri != before:  # noqa: SLF001
             mlflow.set_tracking_uri(before)
         if variable is None:
             os.environ.pop(TRACKING_URI, None)  # which set_tracking_uri sets
         else:
             os.environ[TRACKING_URI] = variable
+
+
+def point_back(tracking_uri: str | None) -> None:
+    """Have MLflow's fluent calls go where they went before an objective sent them elsewhere."""
+    if tracking_uri is None or "mlflow" not in sys.modules:
+        return
+    import mlflow  # noqa: PLC0415
+
+    if mlflow.get_tracking_uri() != tracking_uri:
+        mlflow.set_tracking_uri(tracking_uri)
 
 
 def next_steps(

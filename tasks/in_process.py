@@ -11,6 +11,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from lepton_core.events import Proposal
 from lepton_core.reporting import Reporter
@@ -49,7 +50,6 @@ class InProcessEvaluator:
         interrupts: Ctrl-C, which is let through to the objective; None: as Python has it.
         models: Which models are kept; None: none.
         store: Where the trials' runs are, for the objective's own MLflow calls.
-        folder: Where tracebacks are left for the ledger; None: they go nowhere.
 
     Attributes:
         last_error: What the objective raised last.
@@ -63,11 +63,11 @@ class InProcessEvaluator:
         interrupts: Interrupts | None = None,
         models: Models | None = None,
         store: Store | None = None,
-        folder: Path | None = None,
     ) -> None:
         self.objective, self.metric = objective, metric
         self.interrupts, self.models = interrupts, models
-        self.store, self.folder = store, folder
+        self.store = store
+        self._folder: TemporaryDirectory[str] | None = None  # of tracebacks, for the ledger
         self.last_error: BaseException | None = None
 
     def evaluate(
@@ -114,12 +114,16 @@ class InProcessEvaluator:
             raise CancelledError from None
         except (Exception, SystemExit) as error:  # noqa: BLE001  (whatever the user's code raises)
             self.last_error = error
-            if self.folder is not None:
-                output = self.output_of(key)
-                output.parent.mkdir(exist_ok=True)
-                output.write_text(own_traceback(error))
+            if self.store is not None:
+                self._leave_traceback(error, key)
             return raised(error)
         return judge(returned, self.metric)
+
+    def _leave_traceback(self, error: BaseException, key: str) -> None:
+        self._folder = self._folder or TemporaryDirectory(prefix="lepton-")
+        output = self.output_of(key)
+        output.parent.mkdir(exist_ok=True)
+        output.write_text(own_traceback(error), encoding="utf-8")
 
     def _keep(self, outcome: Outcome, number: int) -> None:
         """Keep the trial's model, if it is among the best by now; logged to the active run too."""
@@ -135,7 +139,12 @@ class InProcessEvaluator:
 
         A file that does not exist, where there is none.
         """
-        return Path(self.folder or key, key, "output.txt")
+        return Path(self._folder.name if self._folder else key, key, "output.txt")
+
+    def close(self) -> None:
+        """Remove the tracebacks that were kept for the ledger."""
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def cancel(self) -> None:
         """Nothing to stop: the objective runs in the thread that asks."""

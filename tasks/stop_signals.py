@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -45,18 +46,25 @@ def stopping_on_signals(stop: StopSignal, tell: Callable[[str], None]) -> Iterat
             signal.signal(number, handler)
 
 
+PATIENCE_S = 2.0  # of somebody who presses Ctrl-C again
+
+
 class Interrupts:
     """Ctrl-C in a notebook or a script: it waits for a moment at which nothing is half written.
 
     Within `allowed`, which is around the user's own code, it is raised at once. Elsewhere it asks
-    the driver to stop, and is raised when the body is done. Outside the main thread, where Python
-    has no signals, and where Ctrl-C is ignored or handled outside Python, it does nothing.
+    the driver to stop, and is raised when the body is done. One that comes a while after the first
+    is raised at once too: then something waits that nobody wants to wait for, such as a store that
+    is away, and what is half written counts for as much as after a kill.
+
+    Outside the main thread, where Python has no signals, and where Ctrl-C is ignored or handled
+    outside Python, it does nothing.
     """
 
     def __init__(self, stop: StopSignal | None = None) -> None:
         self.stop = stop or StopSignal()
         self.interrupted = False
-        self._allowed = False
+        self._allowed, self._since = False, 0.0
         self._before: Any = None
 
     def __enter__(self) -> Self:
@@ -68,15 +76,17 @@ class Interrupts:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        """Give it back, and raise what waited, unless something else is being raised."""
+        """Give it back, and raise what waited: an error that it led to is its context."""
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
-        if self.interrupted and kind is None:
+        if self.interrupted and kind is not KeyboardInterrupt:
             raise KeyboardInterrupt
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
+        self._since = self._since if self.interrupted else now
         self.note(number)
-        if self._allowed:
+        if self._allowed or now - self._since > PATIENCE_S:
             raise KeyboardInterrupt
 
     def watch(self, stop: StopSignal) -> StopSignal:

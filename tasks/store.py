@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import sqlite3
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -136,6 +137,8 @@ def quieten() -> None:
         if name not in os.environ:
             os.environ[name] = value
             _set_here.add(name)
+    # In a notebook, tqdm advises on widgets for MLflow's bars, which are off.
+    warnings.filterwarnings("ignore", message="IProgress not found")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # It logs a traceback for each failed statement, which is raised besides.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
@@ -189,6 +192,7 @@ def reachable(place: str) -> Iterator[None]:
     Raises:
         StoreUnreachableError: The store did not answer, or refused.
     """
+    quieten()
     from alembic.util.exc import CommandError  # noqa: PLC0415  (MLflow's migrations)
     from mlflow.exceptions import MlflowException  # noqa: PLC0415
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415

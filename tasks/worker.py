@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from lepton_core.errors import ObjectiveError
 from lepton_core.trial import Trial
-from lepton_tasks.active_run import TRACKING_URI, active_run, next_steps
+from lepton_tasks.active_run import TRACKING_URI, active_run, next_steps, point_back
 from lepton_tasks.channel import Channel, ChannelClosedError
 from lepton_tasks.models import log
 from lepton_tasks.objective import Objective, call, load
@@ -129,6 +129,7 @@ def _evaluate(
     """The answer to the driver, and the model that the objective returned."""
     trial = Trial(message["params"], seed=message["seed"], number=message["number"], _reporter=port)
     home = os.getpid()
+    point_back(STORE)
     with _output_to(Path(message["output"])), active_run(message["run_id"], experiment_id):
         started = time.perf_counter()
         outcome = call(objective, trial, message["metric"])

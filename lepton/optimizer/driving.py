@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from tokenize import TokenError
 
 from lepton.optimizer.bars import Bar
@@ -155,22 +154,18 @@ class Drive:
                 experiment_id=store.experiment_id if store else None,
             )
             with working(job, workers, self.models) as pool:
-                pool.check()
+                with interrupts.allowed():  # importing what it needs may take long
+                    pool.check()
                 yield Heard(pool, self.metrics)
             return
-        with TemporaryDirectory(prefix="lepton-") as folder:
-            here = InProcessEvaluator(
-                objective,
-                metric,
-                interrupts=interrupts,
-                models=self.models,
-                store=store,
-                folder=Path(folder),
-            )
-            try:
-                yield Heard(here, self.metrics)
-            finally:
-                self.last_error = here.last_error
+        here = InProcessEvaluator(
+            objective, metric, interrupts=interrupts, models=self.models, store=store
+        )
+        try:
+            yield Heard(here, self.metrics)
+        finally:
+            self.last_error = here.last_error
+            here.close()
 
     def _evaluate(self, evaluator: Heard, target: int, workers: int, bar: Bar) -> None:
         first = self.at.state.generations_done

@@ -198,7 +198,9 @@ class MlflowJournal(Journal):
         Raises:
             SweepError: Somebody asked for an end.
         """
-        with Interrupts(), self.busy, self.reachable():
+        with Interrupts() as interrupts, self.busy, self.reachable():
+            if self.held is not None:  # Ctrl-C ends the waiting for a store that is away
+                self.held.record.store.client.give_up = interrupts.stop.wake
             if self._told is not None:
                 told, self._told = self._told, None
                 raise stopped(told)
@@ -206,7 +208,9 @@ class MlflowJournal(Journal):
                 yield
             except (SweepError, InputError):  # the user's mistake: nothing was written
                 raise
-            except BaseException:
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt) and self.held is not None:
+                    self.held.stop.now("stopped by Ctrl-C")  # and the store waited for no longer
                 with suppress(LeptonError):
                     self.leave(KILLED)
                 raise

@@ -196,3 +196,24 @@ def test_an_end_that_was_asked_for_is_not_told_of_after_it_went_on():
     assert main(["cancel", "demo", "--json"]) == 0
     found.minimize(loss, trials=3)
     assert [trial.number for trial in found.ask()] == [3]
+
+
+def test_ctrl_c_waits_for_what_is_half_written_but_not_for_ever():
+    import signal
+    import time
+
+    from lepton_tasks.stop_signals import PATIENCE_S, Interrupts
+
+    came_to = []
+
+    def write(pause):
+        with Interrupts():
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(pause)
+            signal.raise_signal(signal.SIGINT)
+            came_to.append(pause)
+
+    for pause in (0.0, PATIENCE_S + 0.1):
+        with pytest.raises(KeyboardInterrupt):
+            write(pause)
+    assert came_to == [0.0], "pressed twice at once it still waits"
