@@ -203,7 +203,12 @@ class Drive:
 
 
 def code_digest(objective: Objective) -> str | None:
-    """The digest of an objective's source, or None where it cannot be had."""
+    """The digest of an objective's source, or None where it cannot be had.
+
+    A lambda's is not told from the line that it stands in.
+    """
+    if getattr(objective, "__name__", "") == "<lambda>":
+        return None
     try:
         return digest(inspect.getsource(objective))
     except (OSError, TypeError, SyntaxError, TokenError):  # the last two: of an edited file

@@ -341,6 +341,19 @@ def test_the_objectives_mlflow_calls_land_on_its_run_and_the_users_own_run_stays
     assert list(lepton.Optimizer(name="demo").trials["metrics.epochs"]) == [3.0] * 4
 
 
+def test_another_objective_is_told_of_and_the_same_one_is_not(caplog):
+    recorded().minimize(loss, trials=4)
+    recorded().minimize(loss, trials=8)
+    recorded().minimize(lambda trial: loss(trial), trials=12)
+    assert caplog.text == ""
+
+    def otherwise(trial):
+        return loss(trial) + 1
+
+    recorded().minimize(otherwise, trials=16)
+    assert caplog.text.count("the objective's code has changed since the last driver") == 1
+
+
 def test_no_prefect_is_loaded_for_it(script):
     said = script(
         """
