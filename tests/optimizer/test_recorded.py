@@ -344,7 +344,7 @@ def test_the_objectives_mlflow_calls_land_on_its_run_and_the_users_own_run_stays
 def test_another_objective_is_told_of_and_the_same_one_is_not(caplog):
     recorded().minimize(loss, trials=4)
     recorded().minimize(loss, trials=8)
-    recorded().minimize(lambda trial: loss(trial), trials=12)
+    recorded().minimize(lambda trial: loss(trial) * 1.0, trials=12)
     assert caplog.text == ""
 
     def otherwise(trial):
