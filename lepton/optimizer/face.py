@@ -120,7 +120,7 @@ class Optimizer(Results):
             self._at = at
         if not proposals and not self._at.out:
             self.close()
-        return [handed(proposal) for proposal in proposals]
+        return [handed(proposal, self._journal.reporter(proposal)) for proposal in proposals]
 
     def tell(
         self, trial: Trial, value: Any = None, *, error: str | BaseException | None = None
@@ -196,7 +196,8 @@ class Optimizer(Results):
     @property
     def untold(self) -> list[Trial]:
         """The trials handed out of which nothing was told yet."""
-        return [handed(self._at.proposals[slot]) for slot in sorted(self._at.out)]
+        proposals = [self._at.proposals[slot] for slot in sorted(self._at.out)]
+        return [handed(proposal, self._journal.reporter(proposal)) for proposal in proposals]
 
     # -- an objective -----------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from lepton_core.asking import Asking
 from lepton_core.declaration import Settings
 from lepton_core.errors import SweepError
 from lepton_core.events import Proposal, TrialRecord
+from lepton_core.reporting import Reporter
 from lepton_tasks.attempts import OpenSlot
 from lepton_tasks.models import Models, no_model
 from lepton_tasks.objective import Outcome
@@ -30,6 +31,11 @@ Metrics = Mapping[str, float]
 
 class NoLedger:
     """A trial's ledger for a sweep that nobody records."""
+
+    def reporter(self, proposal: Proposal) -> Reporter | None:
+        """What a trial that is handed out reports to."""
+        del proposal
+        return None
 
     def begin(self, proposal: Proposal, attempt: int) -> str:
         """No run."""
@@ -155,6 +161,11 @@ class Journal:
             NothingUsableError: There is none.
         """
         raise no_model(proposal.number)
+
+    def reporter(self, proposal: Proposal) -> Reporter | None:
+        """What a trial that is handed out reports to."""
+        del proposal
+        return None
 
     def begin(self, proposal: Proposal) -> None:
         """A trial is handed out."""

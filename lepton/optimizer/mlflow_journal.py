@@ -11,6 +11,7 @@ from dataclasses import replace
 from threading import Thread
 from typing import Any
 
+from lepton.optimizer.asked_reports import AskedReports, Port
 from lepton.optimizer.journal import Journal, Metrics, say, stopped
 from lepton_core.asking import Asking, take
 from lepton_core.declaration import Budget, Settings
@@ -23,6 +24,7 @@ from lepton_tasks.active_run import on_run
 from lepton_tasks.attempts import OpenSlot
 from lepton_tasks.models import Models, load, log, no_model
 from lepton_tasks.objective import Outcome
+from lepton_tasks.reports import Reports
 from lepton_tasks.stop_signals import Interrupts
 from lepton_tasks.store import Address, Store, address, connect, exists, reachable
 from lepton_tasks.sweep_record import SweepRecord
@@ -77,6 +79,7 @@ class MlflowJournal(Journal):
         self._finalizer: Any = None
         self._slots: dict[int, OpenSlot] = {}
         self._runs: dict[int, str] = {}
+        self._reports = AskedReports()
         self._since = 0.0
         self._told: StopSignal | None = None  # by which it was asked to stop, between two calls
         self._before: Mapping[int, Metrics] | None = {} if record is None else None
@@ -170,6 +173,7 @@ class MlflowJournal(Journal):
             return
         if self._finalizer is not None:
             self._finalizer.detach()
+        self._reports.pause()
         with reachable(held.place):
             held.leave(status)
 
@@ -243,17 +247,23 @@ class MlflowJournal(Journal):
         """What is on record for a slot of the open generation."""
         return self._slots.get(proposal.slot, OpenSlot())
 
+    def reporter(self, proposal: Proposal) -> Port:
+        """What a trial that is handed out reports to: its run, as a stepped metric."""
+        return Port(self._reports, proposal.number)
+
     def begin(self, proposal: Proposal) -> None:
         """A run for a trial that is handed out, before anybody evaluates it."""
         super().begin(proposal)
         slot = self.slot(proposal)
-        self._runs[proposal.slot] = self.ledger.begin(proposal, slot.attempts)
+        run_id = self._runs[proposal.slot] = self.ledger.begin(proposal, slot.attempts)
+        self._reports.begin(proposal.number, Reports(self.ledger, run_id, self.stop))
         self._slots[proposal.slot] = replace(slot, attempts=slot.attempts + 1)
 
     def finish(self, proposal: Proposal, outcome: Outcome) -> TrialRecord:
         """The result of a trial, on its run."""
         attempt = self.slot(proposal).attempts - 1
         record = replace(super().finish(proposal, outcome), attempt=attempt)
+        self._reports.end(proposal.number)
         self.ledger.finish(self._runs[proposal.slot], record, outcome)
         del self._runs[proposal.slot]
         return record

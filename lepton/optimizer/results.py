@@ -10,6 +10,7 @@ from lepton_core.asking import Asking
 from lepton_core.errors import NothingUsableError
 from lepton_core.events import Event, Proposal, TrialRecord
 from lepton_core.fold import SweepState
+from lepton_core.reporting import Reporter
 from lepton_core.trial import Trial
 from lepton_tasks.models import Models
 
@@ -151,6 +152,7 @@ def _value(record: TrialRecord) -> float:
     return float("nan") if record.value is None else record.value
 
 
-def handed(proposal: Proposal) -> Trial:
+def handed(proposal: Proposal, reporter: Reporter | None = None) -> Trial:
     """A trial of its own: what is done to it changes nothing that is recorded."""
-    return Trial(dict(proposal.params), seed=proposal.seed, number=proposal.number)
+    params = dict(proposal.params)
+    return Trial(params, seed=proposal.seed, number=proposal.number, _reporter=reporter)

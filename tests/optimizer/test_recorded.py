@@ -108,6 +108,34 @@ def test_asked_and_told_it_is_recorded_trial_by_trial():
     assert [number for number, status in runs("FINISHED")] == [1, 2, 3, 4, 5, 6, 7]
 
 
+def test_a_trial_that_was_asked_for_reports_to_its_run(sweep_folder):
+    from mlflow import MlflowClient
+
+    found = recorded()
+    (first, second) = found.ask(2)
+    for step in range(3):
+        first.report(step, 1.0 / (1 + step))
+    assert not first.should_stop()
+    found.tell(first, 0.5)
+    second.report(0, 7.0)
+    found.close()
+    second.report(1, 8.0)  # while nobody holds the sweep: dropped
+    client = MlflowClient(f"sqlite:///{sweep_folder.path / 'mlruns' / 'mlflow.db'}")
+
+    def reported():
+        attempts = sorted(open_record("demo").attempts(), key=lambda a: (a.slot, a.number))
+        points = [client.get_metric_history(a.run_id, "reported_loss") for a in attempts]
+        return [[(point.step, point.value) for point in one] for one in points]
+
+    assert reported() == [[(0, 1.0), (1, 0.5), (2, 1 / 3)], [(0, 7.0)]]
+    found.ask()  # which hands the second one out again, to its holder, on another run
+    second.report(2, 9.0)
+    found.tell(second, 0.25)
+    assert reported()[1:3] == [[(0, 7.0)], [(2, 9.0)]]
+    found.close()
+    assert verified() == 0
+
+
 def test_a_trial_that_is_out_can_be_told_after_closing():
     found = recorded()
     (trial, _) = found.ask(2)
@@ -293,11 +321,14 @@ def test_a_sweep_that_is_cancelled_stops_and_can_go_on():
     found = recorded()
     (trial,) = found.ask()
     found.tell(trial, 1.0)
+    (other,) = found.ask()
+    assert not other.should_stop()
     assert main(["cancel", "demo", "--json"]) == 0, "it is given back though nobody asks for more"
+    assert other.should_stop()
     with pytest.raises(SweepError, match="stopped: cancelled by 'lepton cancel'"):
         found.ask()
     assert parent_status() == "KILLED"
-    assert len(found.ask(3)) == 3
+    assert len(found.ask(3)) == 2, "the other one is still out"
 
 
 def test_a_failure_keeps_its_traceback_and_the_store_all_reasons(sweep_folder):
