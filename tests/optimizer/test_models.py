@@ -80,6 +80,7 @@ def test_a_model_that_mlflow_does_not_know_is_kept_in_this_process_and_said(swee
         _ = lepton.Optimizer(name="demo").best_model
 
 
+@pytest.mark.filterwarnings("ignore:.*Any type hint")  # MLflow's, as it is imported
 def test_a_model_that_the_objective_logged_is_the_best_model_too(sweep_folder):
     import mlflow
     from sklearn.linear_model import LogisticRegression
