@@ -245,6 +245,20 @@ def test_a_process_that_just_ends_leaves_nothing_running(script):
     assert parent_status() == "KILLED"
 
 
+def test_killed_after_its_last_seal_it_is_tidied_by_the_next_call(script):
+    driver = script(
+        """
+        from lepton_tasks.ledger import MlflowLedger
+        MlflowLedger.end = lambda *_: os._exit(9)
+        lepton.Optimizer(SPACE, name="demo", generation=4, seed=3).minimize(loss, trials=8)
+        """
+    )
+    assert driver.wait() == 9
+    assert parent_status() == "RUNNING"
+    assert len(recorded().minimize(loss, trials=8).trials) == 8
+    assert parent_status() == "FINISHED"
+
+
 def test_workers_give_the_same_proposals_as_one():
     offset = 0.25  # a closure: no file has it
 
