@@ -282,6 +282,8 @@ def test_a_second_optimizer_of_this_process_takes_the_sweep_over():
     with pytest.raises(SweepError, match="trial 0 was told already"):
         first.tell(trial, 2.0)
     assert len(first.trials) == 1
+    first.close()
+    assert runs() == [(0, "FINISHED"), (0, "KILLED")], "what was told is not begun again"
 
 
 def test_what_is_wrong_is_said_before_anything_is_recorded(sweep_folder):
