@@ -245,6 +245,23 @@ def test_a_process_that_just_ends_leaves_nothing_running(script):
     assert parent_status() == "KILLED"
 
 
+def test_killed_before_a_seal_the_next_one_seals_what_was_told(script):
+    driver = script(
+        """
+        from lepton_tasks.ledger import MlflowLedger
+        MlflowLedger.seal = lambda *_: os._exit(9)
+        lepton.Optimizer(SPACE, name="demo", generation=4, seed=3).minimize(loss, trials=8)
+        """
+    )
+    assert driver.wait() == 9
+    assert len(open_record("demo").seals) == 0
+    (trial,) = recorded().ask()
+    assert trial.number == 4
+    assert len(open_record("demo").seals) == 1
+    assert proposals(recorded().minimize(loss, trials=8)) == undisturbed(8)
+    assert verified() == 0
+
+
 def test_killed_after_its_last_seal_it_is_tidied_by_the_next_call(script):
     driver = script(
         """
