@@ -58,6 +58,11 @@ class Asking:
         return self.state.trials_done + len(self.proposals) - len(self.out)
 
     @property
+    def failed(self) -> int:
+        """How many of them failed."""
+        return self.state.failed + sum(t.failure is not None for t in self.told.values())
+
+    @property
     def best(self) -> TrialRecord | None:
         """The usable trial of the lowest loss, of those that are not sealed yet too."""
         known = (self.state.best, *self.told.values())

@@ -51,7 +51,8 @@ def _parse_domain(name: Any, declared: Any) -> Domain:
         return declared
     if isinstance(declared, list | tuple):
         raise DeclarationError(
-            f"found a list; write {{type: choice, choices: {listing(declared)}}} to choose from it",
+            f"found a list; write {{type: choice, choices: {listing(declared)}}} to choose from "
+            "it, in Python lepton.Choice([...])",
             path,
         )
     try:

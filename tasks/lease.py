@@ -310,7 +310,8 @@ def leave_if_driven(params: Mapping[str, str], tags: Mapping[str, str], name: st
 def _driven_elsewhere(name: str, claim: Claim) -> DrivenElsewhereError:
     return DrivenElsewhereError(
         f"sweep {name!r} is being driven by {who(claim)}, since {claim.claimed_at}.\n"
-        "Wait for it, or stop it with 'lepton cancel', or take over with --take-over.",
+        f"Wait for it, or stop it with 'lepton cancel {name}'; 'lepton run' and 'lepton resume' "
+        "may take over with --take-over.",
         name=name,
         driver=who(claim),
         since=claim.claimed_at,

@@ -193,11 +193,14 @@ def failed(kind: FailureKind, reason: str) -> Outcome:
 def _is_number(value: Any) -> bool:
     if isinstance(value, np.ndarray):
         return value.ndim == 0 and bool(np.issubdtype(value.dtype, np.floating))
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "detach"):
+        return True  # a tensor of no dimensions
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def _float(number: Any) -> float:
     """A number as a float: one too large for it is infinite."""
+    number = number.detach() if hasattr(number, "detach") else number
     try:
         return float(number)
     except OverflowError:

@@ -25,13 +25,15 @@ class Bar:
     def __init__(self, target: int) -> None:
         self.target, self._before = target, -1
         self._started = self._drawn = time.monotonic()
+        self._last: Asking | None = None
 
     def __enter__(self) -> Self:
         """Put it up."""
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Take it down, or leave it as it is."""
+        """Leave its last state."""
+        self._draw_last()
 
     def show(self, at: Asking) -> None:
         """Show where the sweep is."""
@@ -41,15 +43,20 @@ class Bar:
         if now - self._drawn >= EVERY_S or at.trials_told in (self._before, self.target):
             self._drawn = now
             self.draw(at.trials_told, self._text(at, now))
+        self._last = at
+
+    def _draw_last(self) -> None:
+        """Draw the last state, which may have come too soon after the one before."""
+        if self._last is not None:
+            self.draw(self._last.trials_told, self._text(self._last, time.monotonic()))
 
     def draw(self, done: int, text: str) -> None:
         """Draw it anew."""
 
     def _text(self, at: Asking, now: float) -> str:
         done = at.trials_told
-        failed = at.state.failed + sum(t.failure is not None for t in at.told.values())
         left = seconds_left(now - self._started, done - self._before, done, self.target)
-        return progress_text(done, self.target, at.best, failed=failed, left_s=left)
+        return progress_text(done, self.target, at.best, failed=at.failed, left_s=left)
 
 
 class TerminalBar(Bar):
@@ -73,6 +80,7 @@ class TerminalBar(Bar):
 
     def __exit__(self, *error: object) -> None:
         """Leave its last state."""
+        self._draw_last()
         self._progress.stop()
 
     def draw(self, done: int, text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lepton.optimizer.journal import Journal
+from lepton.optimizer.journal import Journal, say
 from lepton_core import asking
 from lepton_core.asking import Asking
 from lepton_core.declaration import Declaration
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lepton_tasks.sweep_record import SweepRecord
 
 NAME = "optimizer"  # of a sweep that nobody records
-DEFAULTS = {"seed": 0, "generation": 8, "direction": "minimize", "portfolio": None}
+DEFAULTS = {"seed": 0, "generation": 8, "direction": "minimize"}
 
 
 def begin(content: Mapping[str, Any]) -> tuple[Journal, Asking]:
@@ -57,23 +57,23 @@ def begin(content: Mapping[str, Any]) -> tuple[Journal, Asking]:
 
 
 def _declared(content: Mapping[str, Any], record: SweepRecord) -> Declaration:
-    """What was given, with the recorded value of what was not.
-
-    A direction is not given as long as it may be turned by `Optimizer.maximize`.
-    """
+    """What was given, with the recorded value of what has its default, hence was not."""
     recorded = record.declaration
-    if content["space"] is None:
-        given = {key: content[key] for key in content if content[key] != DEFAULTS.get(key)}
-        known = {
-            "space": recorded.space,
-            "seed": recorded.seed,
-            "generation": recorded.generation,
-            "direction": recorded.direction,
-        }
-        content = {**content, **known, **{k: v for k, v in given.items() if k != "space"}}
-    elif content["direction"] == DEFAULTS["direction"]:
-        content = {**content, "direction": recorded.direction}
-    return parse_declaration({**content, "metric": recorded.metric}, recorded=recorded)
+    known = {
+        "space": recorded.space,
+        "seed": recorded.seed,
+        "generation": recorded.generation,
+        "direction": recorded.direction,
+    }
+    given = {key: value for key, value in content.items() if not _is_default(key, value)}
+    found = parse_declaration({**known, **given, "metric": recorded.metric}, recorded=recorded)
+    if found.start_from and found.start_from != recorded.start_from:
+        say(f"start_from is another than that of {recorded.name!r}, which began with its own")
+    return found
+
+
+def _is_default(key: str, value: Any) -> bool:
+    return value is None or (key in DEFAULTS and value == DEFAULTS[key])
 
 
 def _unknown(name: str) -> UnknownSweepError:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tokenize import TokenError
 
 from lepton.optimizer.bars import Bar
-from lepton.optimizer.journal import Journal, Metrics, stopped
+from lepton.optimizer.journal import Journal, Metrics, say, stopped
 from lepton_core import asking
 from lepton_core.asking import Asking
 from lepton_core.canonical import digest
@@ -105,6 +105,21 @@ class Drive:
         self.last_error: BaseException | None = None
 
     def to(self, target: int, objective: Objective, workers: int, bar: Bar) -> None:
+        """As `_to`; Ctrl-C says how far it is."""
+        told, failed = self.at.trials_told, self.at.failed
+        try:
+            self._to(target, objective, workers, bar)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"stopped after {self.at.trials_told} of {target} trials, which are kept; call it "
+                "again to go on"
+            ) from None
+        told, failed = self.at.trials_told - told, self.at.failed - failed
+        if 2 * failed > told:
+            last = next(t.failure for t in reversed(self.at.trials()) if t.failure is not None)
+            say(f"{failed} of {told} trials failed; the last: {last.kind}: {last.reason}")
+
+    def _to(self, target: int, objective: Objective, workers: int, bar: Bar) -> None:
         """Evaluate trials until there are so many in all, or no other can be tried.
 
         Raises:
@@ -196,7 +211,8 @@ class Drive:
         raise NothingUsableError(
             f"all trials of generation {self.at.state.generations_done - 1} failed for the same "
             f"reason ({failure.kind}): {failure.reason}\n"
-            "Mend the objective, then call this again; these trials stay told.",
+            "Mend the objective. These trials stay told, and count: then ask for more in all, or "
+            "begin with another optimizer.",
             kind=failure.kind,
             reason=failure.reason,
         ) from evaluator.last_error

@@ -21,7 +21,7 @@ from lepton_flows.held_sweep import FAILED, FINISHED, KILLED, HeldSweep, hold
 from lepton_flows.loop import open_proposals
 from lepton_tasks import recorded_metrics, register
 from lepton_tasks.active_run import on_run
-from lepton_tasks.attempts import OpenSlot
+from lepton_tasks.attempts import OpenSlot, open_slots
 from lepton_tasks.models import Models, load, log, no_model
 from lepton_tasks.objective import Outcome
 from lepton_tasks.reports import Reports
@@ -57,8 +57,14 @@ def find(name: str, where: Address | None = None) -> SweepRecord | None:
 
 
 def as_recorded(record: SweepRecord) -> Asking:
-    """A sweep as its record has it; of the open generation nothing, which its driver has."""
-    return Asking(events=tuple(record.events), state=record.state)
+    """A sweep as its record has it, with what is told of the open generation."""
+    with reachable(record.store.address.place):
+        slots = open_slots(record.attempts(record.state.generations_done), record.head)
+    told = {n: slot.result for n, slot in slots.items() if slot.result is not None}
+    at = Asking(events=tuple(record.events), state=record.state)
+    if not told:
+        return at
+    return replace(at, proposals=tuple(open_proposals(at.state, slots, Budget())), told=told)
 
 
 class MlflowJournal(Journal):
@@ -79,6 +85,7 @@ class MlflowJournal(Journal):
         self._finalizer: Any = None
         self._slots: dict[int, OpenSlot] = {}
         self._runs: dict[int, str] = {}
+        self._parent = ""
         self._reports = AskedReports()
         self._since = 0.0
         self._told: StopSignal | None = None  # by which it was asked to stop, between two calls
@@ -128,6 +135,7 @@ class MlflowJournal(Journal):
             try:
                 held.start(say)
                 held.ledger.start(settings)
+                self._parent = held.ledger.parent
                 held.ledger.kill_strays(but_generation=held.state.generations_done)
                 self._since = time.monotonic()
                 watch = (weakref.ref(self), held)
@@ -228,11 +236,8 @@ class MlflowJournal(Journal):
     @property
     def where(self) -> str:
         """The store and the parent run."""
-        record = self.held.record if self.held else self.record
-        if record is None:
-            return ""
-        parent = self.held.ledger.parent if self.held else record.parent
-        return f"history in {record.store.address.place}, parent run {parent}"
+        parent = self._parent or (self.record and self.record.parent)
+        return f"history in {self.address.place}, parent run {parent}" if parent else ""
 
     @property
     def told_before(self) -> Mapping[int, Metrics]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lepton.optimizer.journal import Journal, Metrics
+from lepton.optimizer.journal import Journal, Metrics, say
 from lepton.optimizer.table import table
 from lepton_core.asking import Asking
 from lepton_core.errors import NothingUsableError
@@ -85,16 +85,32 @@ class Results:
 
         In a recorded sweep it is logged to the trial's run, and loaded from there; a model that
         the objective itself logged there counts too. Models are kept of trials that are among the
-        best when they end: the eight best in memory, the best alone in a recorded sweep.
+        best when they end: the eight best in memory, the best alone in a recorded sweep. Where
+        losses are noisy, the trial to use may be none of these: then this is the model of the
+        lowest loss, and a warning says so.
 
         Raises:
-            NothingUsableError: No trial gave a usable result yet, or no model of it was kept.
+            NothingUsableError: No trial gave a usable result yet, or no model was kept.
         """
-        best = self._best
-        number = best.proposal.number
+        best, lowest = self._best, self._at.best
+        try:
+            return self._model(best)
+        except NothingUsableError:
+            if lowest is None or lowest.proposal.number == best.proposal.number:
+                raise
+            model = self._model(lowest)
+        say(
+            f"best_model is that of trial {lowest.proposal.number}, of the best value observed. Of "
+            f"trial {best.proposal.number}, which is recommended, none was kept, as it was not "
+            "among the best when it ended; for one, evaluate best_trial once more"
+        )
+        return model
+
+    def _model(self, record: TrialRecord) -> Any:
+        number = record.proposal.number
         if number in self._models.here:
             return self._models.here[number]
-        return self._journal.model(best.proposal)
+        return self._journal.model(record.proposal)
 
     @property
     def trials(self) -> pd.DataFrame:
@@ -130,7 +146,9 @@ class Results:
         found = "nothing usable yet" if best is None else f"best loss {best.value:.{MAX_SHOWN}g}"
         space = self._at.state.declaration.space
         name = "" if self.name is None else f"{self.name!r}, "
-        return f"Optimizer({name}{len(space)} params, {self._at.trials_told} trials, {found})"
+        failed = self._at.failed
+        trials = f"{self._at.trials_told} trials" + (f", {failed} failed" if failed else "")
+        return f"Optimizer({name}{len(space)} params, {trials}, {found})"
 
     def _repr_html_(self) -> str:
         """For notebooks: the best params, and the losses by trial."""
@@ -144,7 +162,10 @@ class Results:
         failures = [trial.failure for trial in told if trial.failure is not None]
         last = f"; the last: {failures[-1].reason}" if failures else ""
         return NothingUsableError(
-            f"none of the {len(told)} trials told gave a usable result{last}", trials=len(told)
+            f"none of the {len(told)} trials told gave a usable result{last}\n"
+            "They stay told, and count: for others, ask for more trials in all, or begin with "
+            "another optimizer.",
+            trials=len(told),
         )
 
 
