@@ -83,6 +83,9 @@ def lookup(store: Store, name: str) -> Entry | None:
     if text is not None:
         return read_entry(name, text)
     if lost := driven_ledgers(store, name):
+        text = texts(store).get(name)  # a rival may have registered it, and driven, meanwhile
+        if text is not None:
+            return read_entry(name, text)
         raise RecordError(
             f"sweep {name!r} is no more in the register of {store.address.place}, though the "
             f"ledger run {lost[0]} holds its history; {ASK_DOCTOR}",

@@ -83,6 +83,16 @@ def _prefect_home() -> Iterator[None]:
     shutil.rmtree(_PREFECT_HOME, ignore_errors=True)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _quiet_prefect() -> Iterator[None]:
+    """Prefect's thread for events draws random numbers, for which Hypothesis fails other tests."""
+    yield
+    if "prefect.events.worker" in sys.modules:
+        from prefect.events.worker import EventsWorker
+
+        EventsWorker.drain_all(timeout=5)
+
+
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database with all its tables: making them takes seconds, a copy takes none."""
