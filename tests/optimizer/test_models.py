@@ -29,6 +29,19 @@ def test_the_best_trials_model_is_kept(workers):
     assert list(found.trials["metrics.size"]) == [3.0] * 24
 
 
+def test_where_the_recommended_trials_model_was_not_kept_the_lowest_ones_is_given_and_said(caplog):
+    found = lepton.Optimizer(SPACE).minimize(with_model, trials=24)
+    assert found.best_model.number == found.best_trial.number
+    assert caplog.text == ""
+    kept = found._models.here
+    gone = next(r for r in found._at.trials() if r.proposal.number not in kept)
+    found._advised = (24, gone)  # as the judge might, where losses are noisy
+    lowest = found._at.best.proposal.number
+    assert found.best_model.number == lowest
+    assert f"best_model is that of trial {lowest}" in caplog.text
+    assert f"Of trial {gone.proposal.number}, which is recommended, none was kept" in caplog.text
+
+
 def test_a_model_can_be_told():
     asked = lepton.Optimizer(SPACE, trials=8)
     while trials := asked.ask(4):

@@ -267,6 +267,17 @@ def test_a_broken_objective_stops_early_from_its_own_exception():
     assert len(broken.minimize(square, trials=12).trials) == 12
 
 
+def test_failures_are_counted_and_many_of_them_said(caplog):
+    def failing(trial):
+        return square(trial) if trial.number < 8 else 1 / 0
+
+    few = optimizer().minimize(failing, trials=12)
+    assert caplog.text == ""
+    assert "12 trials, 4 failed, best" in repr(few)
+    few.minimize(failing, trials=20)
+    assert "8 of 8 trials failed; the last: exception: ZeroDivisionError" in caplog.text
+
+
 def test_a_space_of_which_all_failed_says_so():
     few = lepton.Optimizer({"n": Int(1, 3)})
     with pytest.raises(

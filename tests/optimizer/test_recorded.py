@@ -108,6 +108,33 @@ def test_asked_and_told_it_is_recorded_trial_by_trial():
     assert [number for number, status in runs("FINISHED")] == [1, 2, 3, 4, 5, 6, 7]
 
 
+def test_what_is_told_is_seen_by_others_before_its_generation_is_sealed():
+    first = recorded()
+    for trial in first.ask(3):
+        first.tell(trial, {"loss": trial["x"], "size": 2.0})
+    seen = lepton.Optimizer(name="demo")
+    assert list(seen.trials["number"]) == [0, 1, 2]
+    assert list(seen.trials["metrics.size"]) == [2.0] * 3
+    assert seen.best_params == first.best_params
+    first.close()
+    assert [trial.number for trial in seen.ask(4)] == [3]
+
+
+def test_a_default_is_not_given_and_another_start_is_said(caplog):
+    recorded(start_from=[{"x": 0.5, "n": 2}]).minimize(loss, trials=4)
+    again = lepton.Optimizer(SPACE, name="demo")
+    assert (again.state.declaration.seed, again.state.declaration.generation) == (3, 4)
+    assert caplog.text == ""
+    lepton.Optimizer(name="demo", start_from=[{"x": 0.1, "n": 1}])
+    assert "start_from is another than that of 'demo'" in caplog.text
+
+
+def test_it_says_where_the_record_is_in_a_notebook_too():
+    found = recorded().minimize(loss, trials=4)
+    parent = open_record("demo").parent
+    assert f"history in mlruns/mlflow.db, parent run {parent}" in found._repr_html_()
+
+
 def test_a_trial_that_was_asked_for_reports_to_its_run(sweep_folder):
     from mlflow import MlflowClient
 
@@ -191,8 +218,9 @@ def test_ctrl_c_in_the_objective_ends_it_cleanly_and_the_trial_is_given_again(sc
         optimizer = lepton.Optimizer(SPACE, name="demo", generation=4, seed=3)
         try:
             optimizer.minimize(slowly, trials=9)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stopped:
             print("interrupted", len(optimizer.trials), optimizer.untold)
+            print(stopped)
             os.environ["PAUSE"] = "0"
             print("then", len(optimizer.minimize(slowly, trials=9).trials))
         """,
@@ -201,6 +229,7 @@ def test_ctrl_c_in_the_objective_ends_it_cleanly_and_the_trial_is_given_again(sc
     driver.await_text("trial 5\n")
     driver.process.send_signal(signal.SIGINT)
     assert "interrupted 5 []" in driver.done()
+    assert "stopped after 5 of 9 trials, which are kept; call it again to go on" in driver.said()
     assert driver.said().count("trial 5\n") == 2
     assert "then 9" in driver.said()
     assert proposals(lepton.Optimizer(name="demo")) == undisturbed(9)

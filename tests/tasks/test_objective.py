@@ -56,6 +56,16 @@ def test_a_number_is_a_value(returned, value):
     assert type(judge(returned, "loss").value) is float
 
 
+def test_a_tensor_of_no_dimensions_is_a_number():
+    import torch
+
+    loss = torch.ones(1, requires_grad=True).sum()
+    assert judge(loss, "loss").value == 1.0
+    assert judge({"loss": 2.0, "epoch": loss}, "loss").metrics == {"epoch": 1.0}
+    assert judge(torch.tensor(math.nan), "loss").failure.kind == "nan"
+    assert judge(torch.ones(2), "loss").failure.kind == "type"
+
+
 def test_the_other_metrics_of_a_value_that_is_not_finite_are_kept():
     for value in (math.nan, math.inf):
         assert judge({"loss": value, "auc": 0.5}, "loss").metrics == {"auc": 0.5}
