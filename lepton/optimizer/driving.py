@@ -190,17 +190,10 @@ class Drive:
             if not given:
                 return
             for record in side_by_side(evaluator, self.journal, given, workers):
-                self.take(record)
+                self.at = self.journal.take(self.at, record)
                 bar.show(self.at)
             if self.at.state.generations_done == first + 1 and not self.at.proposals:
                 self._stop_if_hopeless(evaluator)
-
-    def take(self, record: TrialRecord) -> None:
-        """A trial is told; the last one of a generation seals it."""
-        at = asking.take(self.at, record, driven_s=self.journal.driven_s(self.at))
-        if not at.proposals:
-            self.journal.sealed(at)
-        self.at = at
 
     def _stop_if_hopeless(self, evaluator: Heard) -> None:
         """As in a sweep of `lepton run`: the objective is broken, and no other trial tells more."""

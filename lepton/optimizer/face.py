@@ -187,10 +187,7 @@ class Optimizer(Results):
         self.close()
 
     def _take(self, record: TrialRecord, metrics: Metrics) -> None:
-        at = asking.take(self._at, record, driven_s=self._journal.driven_s(self._at))
-        if not at.proposals:
-            self._journal.sealed(at)
-        self._at = at
+        self._at = self._journal.take(self._at, record)
         self._metrics[record.proposal.number] = metrics
 
     @property

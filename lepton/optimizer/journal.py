@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lepton_core import asking
 from lepton_core.asking import Asking
 from lepton_core.declaration import Settings
 from lepton_core.errors import SweepError
@@ -183,6 +184,13 @@ class Journal:
 
     def check(self) -> None:
         """Do nothing, if the sweep is still this journal's."""
+
+    def take(self, at: Asking, record: TrialRecord) -> Asking:
+        """The sweep with a trial told; the last one of a generation seals it."""
+        at = asking.take(at, record, driven_s=self.driven_s(at))
+        if not at.proposals:
+            self.sealed(at)
+        return at
 
     def driven_s(self, at: Asking) -> float:
         """Seconds of driving up to now, over all drivers."""

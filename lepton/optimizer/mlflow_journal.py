@@ -13,7 +13,7 @@ from typing import Any
 
 from lepton.optimizer.asked_reports import AskedReports, Port
 from lepton.optimizer.journal import Journal, Metrics, say, stopped
-from lepton_core.asking import Asking, take
+from lepton_core.asking import Asking
 from lepton_core.declaration import Budget, Settings
 from lepton_core.errors import DrivenElsewhereError, InputError, LeptonError, SweepError
 from lepton_core.events import GenerationSealed, Proposal, SettingsAmended, TrialRecord
@@ -165,10 +165,8 @@ class MlflowJournal(Journal):
             proposals=proposals,
             out=frozenset(out | {record.proposal.slot for record in told}),
         )
-        for record in told:
-            now = take(now, record, driven_s=self.driven_s(now))
-        if told and not now.proposals:  # its last driver died before it could seal it
-            self.sealed(now)
+        for record in told:  # the last one seals it, where its driver died before it could
+            now = self.take(now, record)
         for slot in sorted(out):
             self.begin(proposals[slot])
         return now
