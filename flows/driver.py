@@ -16,9 +16,10 @@ from lepton_core.fold import SweepState, evolve
 from lepton_core.plan import slots_left, untried
 from lepton_core.recommendation import recommended
 from lepton_core.sweep_file import parse_workers
-from lepton_flows.held_sweep import FAILED, FINISHED, KILLED, HeldSweep, hold
+from lepton_flows.held_sweep import HeldSweep, hold
 from lepton_flows.observer import Driving, Observer
 from lepton_tasks import register
+from lepton_tasks.attempts import FAILED, FINISHED, KILLED
 from lepton_tasks.lease import leave_if_driven
 from lepton_tasks.ledger import MlflowLedger
 from lepton_tasks.models import Models

@@ -17,8 +17,6 @@ from lepton_tasks.store import Store
 from lepton_tasks.sweep_record import SweepRecord
 from lepton_tasks.trial import StopSignal
 
-FINISHED, KILLED, FAILED = "FINISHED", "KILLED", "FAILED"
-
 
 class HeldSweep:
     """A sweep whose lease this process won. `start` begins to drive it, `leave` gives it back.

@@ -15,6 +15,7 @@ from lepton_tasks.untrusted import whole_number
 
 PAGE = 1000
 UNFINISHED = ("RUNNING", "SCHEDULED")
+FINISHED, KILLED, FAILED = "FINISHED", "KILLED", "FAILED"  # how MLflow shows what has ended
 DIED = "died"  # the attempt's process died: such deaths are counted
 
 
@@ -61,7 +62,7 @@ class OpenSlot:
 
 def status_of(result: TrialRecord) -> str:
     """The status of a run with that result."""
-    return "FAILED" if result.failure else "FINISHED"
+    return FAILED if result.failure else FINISHED
 
 
 def find_runs(

@@ -20,6 +20,7 @@ from lepton_core.errors import NothingUsableError
 from lepton_core.events import GenerationSealed, Proposal, TrialRecord, shared_failure
 from lepton_core.plan import untried
 from lepton_core.reporting import Reporter
+from lepton_tasks.attempts import FAILED, FINISHED, KILLED
 from lepton_tasks.in_process import InProcessEvaluator
 from lepton_tasks.models import Models
 from lepton_tasks.objective import Objective, Outcome
@@ -27,8 +28,6 @@ from lepton_tasks.pool import Job, working
 from lepton_tasks.sending import pack
 from lepton_tasks.stop_signals import Interrupts
 from lepton_tasks.trial import Evaluator, StopSignal, run_slot
-
-FINISHED, KILLED, FAILED = "FINISHED", "KILLED", "FAILED"
 
 
 class Heard:

@@ -17,12 +17,12 @@ from lepton_core.recorded import is_whole
 from lepton_core.space import Space
 from lepton_core.sweep_file import parse_trials, parse_workers
 from lepton_core.trial import Trial
+from lepton_tasks.attempts import FINISHED, KILLED
 from lepton_tasks.models import Models
 from lepton_tasks.objective import Outcome, failed, judge, raised
 
 DEFAULT_TRIALS = 100
 MODELS_IN_MEMORY = 8  # the best trials' models that are kept where nothing is recorded
-FINISHED, KILLED = "FINISHED", "KILLED"  # of the parent run in MLflow
 
 Objective = Callable[[Trial], Any]
 

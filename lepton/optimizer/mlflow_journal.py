@@ -17,11 +17,11 @@ from lepton_core.asking import Asking
 from lepton_core.declaration import Budget, Settings
 from lepton_core.errors import DrivenElsewhereError, InputError, LeptonError, SweepError
 from lepton_core.events import GenerationSealed, Proposal, SettingsAmended, TrialRecord
-from lepton_flows.held_sweep import FAILED, FINISHED, KILLED, HeldSweep, hold
+from lepton_flows.held_sweep import HeldSweep, hold
 from lepton_flows.loop import open_proposals
 from lepton_tasks import recorded_metrics, register
 from lepton_tasks.active_run import on_run
-from lepton_tasks.attempts import OpenSlot, open_slots
+from lepton_tasks.attempts import FAILED, FINISHED, KILLED, OpenSlot, open_slots
 from lepton_tasks.models import Models, load, log, no_model
 from lepton_tasks.objective import Outcome
 from lepton_tasks.reports import Reports
