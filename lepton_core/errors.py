@@ -18,6 +18,7 @@
       DrivenElsewhereError         another driver holds the lease             exit 4
         LeaseLostError             our own lease was taken by another driver
       RecordError                  the ledger holds something it must not     exit 5
+        CheckpointError            a checkpoint that is missing, or of another model
       StoreUnreachableError        the tracking store does not answer         exit 7
 
 Each carries the values it speaks of as attributes, survives pickling between processes, and its
@@ -170,6 +171,10 @@ class RecordError(LeptonError):
     """The ledger holds something that Lepton did not write, or not in this form."""
 
     exit_code = 5
+
+
+class CheckpointError(RecordError):
+    """A checkpoint that training is to go on from is missing, damaged, or of another model."""
 
 
 class StoreUnreachableError(LeptonError):
