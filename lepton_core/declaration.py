@@ -22,6 +22,7 @@ MAX_WORKERS = 1024
 MAX_SEED = 2**63 - 1
 MAX_TRIALS = 10_000_000
 MAX_REPLICATES = 100
+MAX_STEPS = 10_000_000  # of training
 Direction = Literal["minimize", "maximize"]
 
 
@@ -63,12 +64,43 @@ class Portfolio:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """How a population trains: a generation is a round, and each member's interval a trial.
+
+    Attributes:
+        steps: How many steps each member was first meant to take.
+        rounds: In how many rounds. Training may go on beyond them in the same rhythm.
+
+    Example:
+        >>> training = Training(steps=1000, rounds=3)
+        >>> [training.steps_before(n) for n in range(5)], training.rounds_to(1001)
+        ([0, 333, 666, 1000, 1333], 4)
+    """
+
+    steps: int
+    rounds: int
+
+    def steps_before(self, generation: int) -> int:
+        """How many steps each member has taken when a round begins."""
+        return generation * self.steps // self.rounds
+
+    def rounds_to(self, steps: int) -> int:
+        """How many rounds it takes until each member has taken at least so many steps."""
+        return -(-steps * self.rounds // self.steps)
+
+    def to_record(self) -> dict[str, int]:
+        """As JSON can hold it."""
+        return {"steps": self.steps, "rounds": self.rounds}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
     """A sweep's identity, recorded once and never changed.
 
     Attributes:
         generation: Slots in a full generation.
         start_from: Params to try first. Recorded with the identity but no part of it.
+        training: How a population trains; None: every trial is evaluated from the beginning.
     """
 
     name: str
@@ -79,6 +111,7 @@ class Declaration:
     direction: Direction = "minimize"
     portfolio: Portfolio
     start_from: tuple[Params, ...] = ()
+    training: Training | None = None
     schema: int = SCHEMA
 
     def to_record(self) -> dict[str, Any]:
@@ -93,6 +126,7 @@ class Declaration:
             "direction": self.direction,
             "portfolio": _portfolio_record(self.portfolio),
             "start_from": [dict(params) for params in self.start_from],
+            **({"training": self.training.to_record()} if self.training else {}),
         }
 
     @classmethod
@@ -122,6 +156,9 @@ class Declaration:
             direction=direction,  # type: ignore[arg-type]  # one of the two
             portfolio=_recorded_portfolio(fields.below("portfolio")),
             start_from=tuple(_recorded_point(space, p) for p in fields.list("start_from")),
+            training=_recorded_training(fields.below("training"))
+            if fields.has("training")
+            else None,
         )
 
     def check_same_identity(self, recorded: Declaration) -> None:
@@ -190,6 +227,11 @@ def _recorded_portfolio(fields: Fields) -> Portfolio:
     )
 
 
+def _recorded_training(fields: Fields) -> Training:
+    steps = fields.whole("steps", 1, MAX_STEPS)
+    return Training(steps=steps, rounds=fields.whole("rounds", 1, steps))
+
+
 def _recorded_point(space: Space, params: Any) -> dict[str, Any]:
     if not isinstance(params, Mapping):
         raise RecordError(f"start_from holds {shown(params)}; expected params")
@@ -207,6 +249,7 @@ def _identity(declaration: Declaration) -> dict[str, str]:
         "metric": declaration.metric,
         "direction": declaration.direction,
         "portfolio": asdict(declaration.portfolio),
+        **({"training": declaration.training.to_record()} if declaration.training else {}),
     }
     for name, domain in declaration.space.to_dict().items():
         parts[f"space.{name}"] = domain

@@ -14,9 +14,10 @@ SECONDS_PER_HOUR = 3600.0
 def untried(state: SweepState) -> int | None:
     """How many configurations of the space were not tried yet; None: as good as endless.
 
-    Tried is what is sealed, failed or not. Where it is counted, it is exact.
+    Tried is what is sealed, failed or not. Where it is counted, it is exact. A population that
+    trains goes on with the same settings as long as it likes.
     """
-    size = state.declaration.space.size
+    size = None if state.declaration.training else state.declaration.space.size
     return None if size is None else max(0, size - len(state.seen))
 
 

@@ -3,7 +3,8 @@
 The sweep's start points come first, then some scrambled Sobol points. From then on, in a sweep with
 a judge, the members fill pools of candidates and the judge chooses among them (see
 `lepton_core.judge`); in one without, they share the slots by what each has earned lately (see
-`lepton_core.credit`). Every candidate says who proposed it and from what.
+`lepton_core.credit`). Every candidate says who proposed it and from what. Where a model is tuned
+while it trains, all of this is the population's (see `lepton_core.population`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lepton_core import credit
+from lepton_core import credit, population
 from lepton_core.canonical import shown
 from lepton_core.credit import Credit, CreditState
 from lepton_core.declaration import Declaration
@@ -34,6 +35,7 @@ OPENING_GENERATIONS = 1
 OPENING_TRIALS = 8  # in a sweep with a judge, however small its generations are
 LEAST_USABLE = 2  # trials, for a judge to learn from
 CREDIT = "credit"  # the name of the sharing's own settings
+POPULATION = "population"  # whose the slots are where a model is tuned while it trains
 JUDGE = "judge"  # whose the slots are that the judge fills
 
 
@@ -97,6 +99,8 @@ def init(declaration: Declaration) -> PortfolioState:
         RecordError: The sweep has a proposer, or a setting, that this version does not know.
     """
     _configured(Credit, CREDIT, declaration)
+    if declaration.training:
+        return PortfolioState({POPULATION: population.init(declaration)})
     return PortfolioState(
         {name: proposer.init(declaration.space) for name, proposer in team(declaration).items()}
     )
@@ -110,6 +114,9 @@ def update(
     Raises:
         RecordError: A trial's origin is not one that its proposer writes.
     """
+    if declaration.training:
+        learned = population.update(state.members[POPULATION], declaration, trials)
+        return PortfolioState({POPULATION: learned})
     told = Told(declaration.space, tuple(trials), declaration.direction)
     proposers = team(declaration)
     for trial in trials:
@@ -136,6 +143,8 @@ def update(
 
 def shares(state: PortfolioState, declaration: Declaration) -> dict[str, float]:
     """Each member's share of the slots to come; under a judge, of those that it filled lately."""
+    if declaration.training:
+        return population.shares(state.members[POPULATION], declaration)
     if declaration.portfolio.judge:
         return judging.shares(state.judge, declaration.portfolio.proposers)
     config = _configured(Credit, CREDIT, declaration)
@@ -194,6 +203,9 @@ def suggest(
     `lepton_core.proposers.base.MAX_REDRAWS` draws, of which the later are half uniform. A starting
     point is run whatever was tried.
     """
+    if declaration.training:
+        members = state.members[POPULATION]
+        return population.suggest(members, declaration, generation=generation, slots=slots)
     names = allot(state, declaration, generation=generation, first_number=first_number, slots=slots)
     chosen: dict[int, Candidate] = {
         slot: Candidate(
