@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lepton_core.asking import Asking
 from lepton_core.events import TrialRecord
 from lepton_tasks.duration import duration_text
 
@@ -15,14 +16,15 @@ def progress_text(
     *,
     failed: int = 0,
     left_s: float | None = None,
+    what: str = "",
 ) -> str:
-    """Trials done, the best so far and who found it, failures, the time left.
+    """Trials done (or `what` is, in their place), the best and who found it, failures, time left.
 
     Example:
         >>> progress_text(3, 8, None, failed=1, left_s=90.0)
         '3/8 trials  1 failed  1 min 30 s left'
     """
-    parts = [f"{done}/{target} trials" if target else f"{done} trials"]
+    parts = [what or (f"{done}/{target} trials" if target else f"{done} trials")]
     if best is not None:
         parts.append(f"best {best.value:.{DIGITS}g} ({best.proposal.proposer})")
     if failed:
@@ -44,3 +46,22 @@ def seconds_left(seconds: float, driven: int, done: int, target: int | None) -> 
     if not target or driven <= 0 or done >= target:
         return None
     return seconds / driven * (target - done)
+
+
+def done_text(at: Asking, target: int) -> str:
+    """How much of what there is to be done is done: trials, or steps of every member.
+
+    Example:
+        >>> from lepton_core import asking
+        >>> from lepton_core.declaration import Declaration, Portfolio
+        >>> from lepton_core.space import Float, Space
+        >>> declared = Declaration(name="demo", space=Space({"x": Float(0, 1)}),
+        ...                        portfolio=Portfolio(proposers=("random",)))
+        >>> done_text(asking.begin(declared), 64)
+        '0 of 64 trials'
+    """
+    training, population = at.state.declaration.training, at.state.declaration.generation
+    if training is None:
+        return f"{at.trials_told} of {target} trials"
+    taken, wanted = (training.steps_before(n // population) for n in (at.trials_told, target))
+    return f"{taken} of {wanted} steps"

@@ -8,7 +8,7 @@ from contextlib import suppress
 from html import escape
 from typing import TYPE_CHECKING, Any, Self
 
-from lepton.progress_text import progress_text, seconds_left
+from lepton.progress_text import done_text, progress_text, seconds_left
 from lepton_core.asking import Asking
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ class Bar:
     def _text(self, at: Asking, now: float) -> str:
         done = at.trials_told
         left = seconds_left(now - self._started, done - self._before, done, self.target)
-        return progress_text(done, self.target, at.best, failed=at.failed, left_s=left)
+        what = done_text(at, self.target) if at.state.declaration.training else ""
+        return progress_text(done, self.target, at.best, failed=at.failed, left_s=left, what=what)
 
 
 class TerminalBar(Bar):

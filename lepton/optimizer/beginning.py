@@ -10,6 +10,7 @@ from lepton_core import asking
 from lepton_core.asking import Asking
 from lepton_core.declaration import Declaration
 from lepton_core.errors import InputError, UnknownSweepError
+from lepton_core.space import Float
 from lepton_core.sweep_file import parse_declaration, parse_name
 
 if TYPE_CHECKING:
@@ -19,8 +20,10 @@ NAME = "optimizer"  # of a sweep that nobody records
 DEFAULTS = {"seed": 0, "generation": 8, "direction": "minimize"}
 
 
-def begin(content: Mapping[str, Any]) -> tuple[Journal, Asking]:
+def begin(content: Mapping[str, Any]) -> tuple[Journal, Asking | None]:
     """The journal and the sweep of what an `Optimizer` was given.
+
+    Without a space there is no sweep yet, unless it is recorded: what trains may bring one.
 
     Args:
         content: ``name`` and ``space``, either of which may be None, and what else a sweep file
@@ -29,31 +32,34 @@ def begin(content: Mapping[str, Any]) -> tuple[Journal, Asking]:
     Raises:
         DeclarationError: One of them is wrong.
         IdentityError: The store has another sweep of that name.
-        UnknownSweepError: There is no space, nor a sweep of that name.
         StoreUnreachableError: The store failed.
     """
     name, space = content["name"], content["space"]
     if name is None:
+        what = {**content, "name": NAME}
         if space is None:
-            raise InputError(
-                "no space is given; expected a Space or a mapping of params, such as "
-                "{'lr': lepton.Float(0.001, 0.1, log=True)}, or the name of a recorded sweep, "
-                "which has one"
-            )
-        return Journal(), asking.begin(parse_declaration({**content, "name": NAME}))
-    parse_name(name)
-    if space is not None:
-        parse_declaration(content)  # what is wrong with it needs no store to be told
+            _check_without_space(what)
+            return Journal(), None
+        return Journal(), asking.begin(parse_declaration(what))
+    parse_name(name)  # what is wrong with it needs no store to be told
+    if space is None:
+        _check_without_space(content)
+    else:
+        parse_declaration(content)
     # Imported late: MLflow takes seconds.
     from lepton.optimizer.mlflow_journal import MlflowJournal, as_recorded, find  # noqa: PLC0415
 
     record = find(name)
     if record is None:
-        if space is None:
-            raise _unknown(name)
-        return MlflowJournal(name, None), asking.begin(parse_declaration(content))
+        begun = asking.begin(parse_declaration(content)) if space is not None else None
+        return MlflowJournal(name, None), begun
     _declared(content, record).check_same_identity(record.declaration)
     return MlflowJournal(name, record), as_recorded(record)
+
+
+def _check_without_space(content: Mapping[str, Any]) -> None:
+    """Check all that means something without a space."""
+    parse_declaration({**content, "space": {"any": Float(0.0, 1.0)}, "start_from": []})
 
 
 def _declared(content: Mapping[str, Any], record: SweepRecord) -> Declaration:
@@ -76,7 +82,15 @@ def _is_default(key: str, value: Any) -> bool:
     return value is None or (key in DEFAULTS and value == DEFAULTS[key])
 
 
-def _unknown(name: str) -> UnknownSweepError:
+def no_space(name: str | None) -> InputError:
+    """The error that there is nothing to search."""
+    if name is None:
+        return InputError(
+            "no space is given; expected a Space or a mapping of params, such as "
+            "{'lr': lepton.Float(0.001, 0.1, log=True)}, or the name of a recorded sweep, "
+            "which has one. Without one, a model is tuned while it trains: "
+            "minimize(train_step, steps=..., model=model, data=(x, y))"
+        )
     from lepton_tasks.store import address  # noqa: PLC0415
 
     place = address().place

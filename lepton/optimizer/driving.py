@@ -12,6 +12,8 @@ from tokenize import TokenError
 
 from lepton.optimizer.bars import Bar
 from lepton.optimizer.journal import Journal, Metrics, say, stopped
+from lepton.progress_text import done_text
+from lepton.training.course import Course
 from lepton_core import asking
 from lepton_core.asking import Asking
 from lepton_core.canonical import digest
@@ -91,6 +93,7 @@ class Drive:
         at: Where the sweep is.
         models: Which models are kept.
         metrics: The other metrics that trials return are added here, by trial.
+        course: Where a population trains: what its intervals need.
 
     Attributes:
         at: Where the sweep has come to, whatever happened.
@@ -98,9 +101,15 @@ class Drive:
     """
 
     def __init__(
-        self, journal: Journal, at: Asking, models: Models, metrics: dict[int, Metrics]
+        self,
+        journal: Journal,
+        at: Asking,
+        models: Models,
+        metrics: dict[int, Metrics],
+        course: Course | None = None,
     ) -> None:
         self.journal, self.at, self.models, self.metrics = journal, at, models, metrics
+        self.course = course
         self.last_error: BaseException | None = None
 
     def to(self, target: int, objective: Objective, workers: int, bar: Bar) -> None:
@@ -110,8 +119,8 @@ class Drive:
             self._to(target, objective, workers, bar)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
-                f"stopped after {self.at.trials_told} of {target} trials, which are kept; call it "
-                "again to go on"
+                f"stopped after {done_text(self.at, target)}, which are kept; call it again to "
+                "go on"
             ) from None
         told, failed = self.at.trials_told - told, self.at.failed - failed
         if 2 * failed > told:
@@ -127,7 +136,9 @@ class Drive:
             NothingUsableError: All of the first generation failed for the same reason.
         """
         settings = Settings(
-            budget=Budget(trials=target), workers=workers, code_digest=code_digest(objective)
+            budget=Budget(trials=target),
+            workers=workers,
+            code_digest=code_digest(self.course.train_step if self.course else objective),
         )
         with Interrupts() as interrupts, self.journal.driven(), ExitStack() as leaving:
             leaving.enter_context(self.journal.reachable())
@@ -140,8 +151,12 @@ class Drive:
                 bar.where = self.journal.where
                 leaving.enter_context(bar)
                 bar.show(self.at)
+                if self.course:
+                    self.course.begin(self.at)
                 self._evaluate(evaluator, target, workers, bar)
                 self.journal.check()
+                if self.course:
+                    self.journal.keep_best(self.models, self.course.best_model(self.at), self.at)
                 if not stop.draining:
                     status = FINISHED if self.at.best is not None else FAILED
             except NothingUsableError:
@@ -170,16 +185,21 @@ class Drive:
             with working(job, workers, self.models) as pool:
                 with interrupts.allowed():  # importing what it needs may take long
                     pool.check()
-                yield Heard(pool, self.metrics)
+                yield self._heard(pool)
             return
         here = InProcessEvaluator(
             objective, metric, interrupts=interrupts, models=self.models, store=store
         )
         try:
-            yield Heard(here, self.metrics)
+            yield self._heard(here)
         finally:
             self.last_error = here.last_error
             here.close()
+
+    def _heard(self, evaluator: Evaluator) -> Heard:
+        if self.course:
+            evaluator = self.course.checkpointed(evaluator)
+        return Heard(evaluator, self.metrics)
 
     def _evaluate(self, evaluator: Heard, target: int, workers: int, bar: Bar) -> None:
         first = self.at.state.generations_done
@@ -188,6 +208,8 @@ class Drive:
             self.at, given = asking.ask(self.at, left, Budget(trials=target))
             if not given:
                 return
+            if self.course:
+                self.course.asked(self.at)
             for record in side_by_side(evaluator, self.journal, given, workers):
                 self.at = self.journal.take(self.at, record)
                 bar.show(self.at)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from lepton.optimizer.beginning import begin
 from lepton.optimizer.journal import Metrics, say
-from lepton.optimizer.results import Results, handed
+from lepton.optimizer.results import handed
+from lepton.optimizer.while_training import TrainingArguments, WhileTraining
 from lepton_core import asking
 from lepton_core.canonical import shown
 from lepton_core.declaration import MAX_TRIALS, Budget, Direction, Settings
@@ -24,11 +25,9 @@ from lepton_tasks.objective import Outcome, failed, judge, raised
 DEFAULT_TRIALS = 100
 MODELS_IN_MEMORY = 8  # the best trials' models that are kept where nothing is recorded
 
-Objective = Callable[[Trial], Any]
 
-
-class Optimizer(Results):
-    """A sweep, in memory or recorded in MLflow.
+class Optimizer(WhileTraining):
+    """A sweep, in memory or recorded in MLflow; or a population of models that trains.
 
     It proposes what any recorded sweep of the same space, seed, generation, portfolio and starting
     points proposes, given the same results. It is not to be used from several threads at once, and
@@ -42,7 +41,8 @@ class Optimizer(Results):
     Args:
         space: A `Space`, or a mapping by name of `Float`, `Int`, `Choice`, plain values, which are
             fixed, or what a sweep file says, such as ``{"type": "float", "low": 0, "high": 1}``.
-            None: that of the recorded sweep.
+            None: that of the recorded sweep, or, for a model that is tuned while it trains, the
+            settings of its framework.
         seed: Same seed and same results, same proposals.
         generation: How many trials are proposed together.
         trials: How many there are to be in all; None: as many as are asked for.
@@ -54,7 +54,6 @@ class Optimizer(Results):
     Raises:
         DeclarationError: One of them is wrong; it says which, what was found and what is allowed.
         IdentityError: The store has another sweep of that name.
-        UnknownSweepError: There is no space, and no sweep of that name.
         StoreUnreachableError: The store failed.
 
     Example:
@@ -78,20 +77,21 @@ class Optimizer(Results):
         start_from: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self._limit = None if trials is None else parse_trials(trials)
-        self._journal, self._at = begin(
-            {
-                "name": name,
-                "space": space,
-                "seed": seed,
-                "generation": generation,
-                "direction": direction,
-                "portfolio": portfolio,
-                "start_from": start_from,
-            }
-        )
+        self._given: dict[str, Any] = {
+            "name": name,
+            "space": space,
+            "seed": seed,
+            "generation": generation,
+            "direction": direction,
+            "portfolio": portfolio,
+            "start_from": start_from,
+        }
+        self._journal, self._begun = begin(self._given)
         rank = 1 if self._journal.records else MODELS_IN_MEMORY
-        self._models = Models(self._at.state.declaration.direction, rank=rank, say=say)
-        self._models.also(self._at.best)
+        self._models = Models(direction, rank=rank, say=say)
+        if self._begun is not None:
+            self._models.direction = self._at.state.declaration.direction
+            self._models.also(self._at.best)
         self._metrics: dict[int, Metrics] = {}  # of the trials told here
         self._advised: tuple[int, TrialRecord] | None = None  # after how many trials, which
 
@@ -111,6 +111,7 @@ class Optimizer(Results):
         """
         n = parse_trials(n, ("n",))
         self._journal.check_idle()
+        self._check_no_training("ask")
         budget = Budget(trials=self._limit)
         with self._journal.writing():
             self._at = self._journal.open(self._at, Settings(budget=budget))
@@ -140,6 +141,7 @@ class Optimizer(Results):
         """
         if not _is_trial(trial):
             raise InputError(f"found {shown(trial)}; expected a trial as ask() gave it")
+        self._check_no_training("tell")
         if (value is None) == (error is None):
             both = "a value and an error" if error is not None else "neither a value nor an error"
             raise InputError(
@@ -200,11 +202,12 @@ class Optimizer(Results):
 
     def minimize(
         self,
-        objective: Objective,
+        objective: Callable[..., Any] | None = None,
         trials: int | None = None,
         workers: int = 1,
         *,
         progress: bool | None = None,
+        **training: Unpack[TrainingArguments],
     ) -> Self:
         """Evaluate trials until there are so many in all, those told before included.
 
@@ -216,14 +219,18 @@ class Optimizer(Results):
         KeyboardInterrupt: trials under way are handed out again by the next `ask`, or by
         `minimize` called again.
 
+        With `steps` a model is tuned *while it trains*: see `TrainingArguments`.
+
         Args:
             objective: Called with a `Trial`, which reads like a mapping of its params. Returns a
                 number, or a dict of metrics that holds "loss", and perhaps a fitted "model", of
                 which the best is kept. In a recorded sweep the trial's MLflow run is active.
+                With `steps` it is the train step.
             trials: The target; None: the optimizer's own `trials`, or 100 if it has none.
             workers: How many trials at a time. One is evaluated in this process; more are
                 evaluated in processes of their own, which the objective is sent to.
             progress: Whether to show a bar; None: in a notebook and at a terminal.
+            **training: `steps`, `model`, `data` and what else `TrainingArguments` has.
 
         Returns:
             The optimizer itself.
@@ -236,6 +243,8 @@ class Optimizer(Results):
             SweepError: Trials that `ask` gave must be told first, or somebody stopped the sweep.
             DrivenElsewhereError: Recorded, and another process drives it.
         """
+        if training:
+            return self._train("minimize", objective, trials, workers, progress, training)
         if self._at.state.declaration.direction == "maximize":
             raise InputError(
                 "the direction is maximize; call maximize(), or begin with another optimizer"
@@ -244,17 +253,20 @@ class Optimizer(Results):
 
     def maximize(
         self,
-        objective: Objective,
+        objective: Callable[..., Any] | None = None,
         trials: int | None = None,
         workers: int = 1,
         *,
         progress: bool | None = None,
+        **training: Unpack[TrainingArguments],
     ) -> Self:
         """As `minimize`, for the highest value; the direction is set to that.
 
         Raises:
             SweepError: As of `minimize`; also: values were told before, to be minimized.
         """
+        if training:
+            return self._train("maximize", objective, trials, workers, progress, training)
         at, before = asking.directed(self._at, "maximize"), self._at
         self._target(objective, trials, workers)  # a wrong argument turns nothing
         self._at, self._models.direction = at, "maximize"
@@ -265,7 +277,7 @@ class Optimizer(Results):
             raise
 
     def _drive(
-        self, objective: Objective, trials: int | None, workers: int, *, progress: bool | None
+        self, objective: Any, trials: int | None, workers: int, *, progress: bool | None
     ) -> Self:
         target = self._target(objective, trials, workers)
         if self._at.trials_told >= target and self._journal.is_at_rest:
@@ -281,17 +293,13 @@ class Optimizer(Results):
             self._at = drive.at
         return self._usable(drive.last_error)
 
-    def _usable(self, last_error: BaseException | None = None) -> Self:
-        if self._at.best is None:
-            raise self._nothing_usable() from last_error
-        return self
-
-    def _target(self, objective: Objective, trials: int | None, workers: int) -> int:
+    def _target(self, objective: Any, trials: int | None, workers: int) -> int:
         """How many trials there are to be, if all that `minimize` is called with is usable."""
         if not callable(objective):
             raise InputError(f"found {shown(objective)}; expected an objective that can be called")
         parse_workers(workers)
         self._journal.check_idle()
+        self._check_no_training("minimize without steps")
         if trials is None:
             target = DEFAULT_TRIALS if self._limit is None else self._limit
         else:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from lepton.optimizer.beginning import no_space
 from lepton.optimizer.journal import Journal, Metrics, say
 from lepton.optimizer.table import table
 from lepton_core.asking import Asking
@@ -23,11 +25,27 @@ MAX_SHOWN = 6  # digits of a loss
 class Results:
     """What an `Optimizer` can be asked at any time."""
 
-    _at: Asking
+    _begun: Asking | None  # None: there is no space to search yet
+    _given: Mapping[str, Any]  # what the optimizer was made with
     _journal: Journal
     _models: Models
     _metrics: dict[int, Metrics]  # of the trials told here
     _advised: tuple[int, TrialRecord] | None  # after how many trials, which
+
+    @property
+    def _at(self) -> Asking:
+        """Where the sweep is.
+
+        Raises:
+            InputError: There is no space to search.
+        """
+        if self._begun is None:
+            raise no_space(self._given["name"])
+        return self._begun
+
+    @_at.setter
+    def _at(self, at: Asking) -> None:
+        self._begun = at
 
     @property
     def best_params(self) -> dict[str, Any]:
@@ -138,10 +156,13 @@ class Results:
     @property
     def name(self) -> str | None:
         """The name that it is recorded under, or None."""
-        return self._at.state.declaration.name if self._journal.records else None
+        name: str | None = self._given["name"]
+        return name
 
     def __repr__(self) -> str:
         """What it searches and how far it is."""
+        if self._begun is None:
+            return "Optimizer(no space yet)"
         best = self._at.best
         found = "nothing usable yet" if best is None else f"best loss {best.value:.{MAX_SHOWN}g}"
         space = self._at.state.declaration.space
@@ -152,6 +173,8 @@ class Results:
 
     def _repr_html_(self) -> str:
         """For notebooks: the best params, and the losses by trial."""
+        if self._begun is None:
+            return repr(self)
         from lepton.optimizer.notebook import html  # noqa: PLC0415  (only notebooks need it)
 
         advised = None if self._at.best is None else self._best

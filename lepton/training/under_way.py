@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from lepton.training.learner import Learner
 from lepton_core.canonical import Params, shown
 from lepton_core.errors import InputError, SweepError
-from lepton.training.learner import Learner
 
 _stack: list[tuple[Learner, Params]] = []
 

@@ -338,10 +338,17 @@ def test_a_space_may_be_given_in_three_ways():
     assert asked[0] == asked[1] == asked[2]
 
 
+def test_without_a_space_there_is_nothing_to_search_unless_a_model_trains():
+    optimizer = lepton.Optimizer()
+    assert repr(optimizer) == "Optimizer(no space yet)"
+    for use in (optimizer.ask, lambda: optimizer.minimize(square), lambda: optimizer.best_loss):
+        with pytest.raises(InputError, match="no space is given; expected a Space"):
+            use()
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"space": None}, "no space is given"),
         ({"space": {}}, "space: found {}; expected a mapping of param names"),
         ({"space": {"x": {"type": "flot"}}}, r"space\.x\.type: found 'flot'"),
         ({"space": {"x": [1, 2]}}, r"space\.x: found a list; write \{type: choice"),
@@ -451,7 +458,7 @@ def test_pickled_it_goes_on_as_it_would_have():
 
 
 def test_every_error_of_ours_is_caught_as_one():
-    for call in (lepton.Optimizer, lambda: optimizer().best_loss):
+    for call in (lepton.Optimizer().ask, lambda: optimizer().best_loss):
         with pytest.raises(LeptonError):
             call()
 

@@ -336,7 +336,7 @@ def test_what_is_wrong_is_said_before_anything_is_recorded(sweep_folder):
     from mlflow import MlflowClient
 
     with pytest.raises(UnknownSweepError, match=r"no sweep named 'demo' in .* give its space"):
-        lepton.Optimizer(name="demo")
+        lepton.Optimizer(name="demo").ask()
     with pytest.raises(InputError, match="name: found 'no/name'"):
         lepton.Optimizer(SPACE, name="no/name")
     with pytest.raises(InputError, match="cannot be sent to worker processes"):

@@ -1,0 +1,197 @@
+"""An Optimizer that tunes a model while it trains: a population, its train step, its schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict
+
+from lepton.optimizer.beginning import NAME
+from lepton.optimizer.results import Results
+from lepton_core import asking
+from lepton_core.asking import Asking
+from lepton_core.errors import InputError, SweepError
+from lepton_core.population.lineage import lineage
+from lepton_core.sweep_file import parse_workers
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lepton.training.arguments import Wanted
+    from lepton.training.learner import Learner
+
+
+class TrainingArguments(TypedDict, total=False):
+    """What tunes a model while it trains, in `Optimizer.minimize`.
+
+    A population of models trains, side by side; at intervals the worst go on from copies of the
+    better ones, and the genetic algorithm, the particle swarm and the policy propose settings
+    (population-based training: Jaderberg et al., 2017, https://arxiv.org/abs/1711.09846). They are
+    judged on held-out data. The model handed over is the one that trains, and has the best weights
+    in the end.
+
+    Attributes:
+        steps: How many gradient steps each member is to have taken in all. Called again with more,
+            training goes on.
+        model: A Keras model on TensorFlow, a PyTorch module, an estimator with ``partial_fit``, or
+            one of XGBoost's.
+        data: ``(x, y)``, or as many arrays as the train step takes after the model, with a row for
+            each example.
+        validation: The share of the rows that is held out, or held-out data like `data`.
+        evaluate: ``evaluate(model, x, y)`` gives the held-out loss; None: the train step's own.
+        population: How many members; None: the optimizer's `generation`.
+        interval: Steps between two exchanges; None: a 20th of the steps.
+        base_optimizer: What updates the weights, with each member's settings; None: AdamW. For
+            Keras an optimizer of its own, for PyTorch a callable, given the parameters.
+    """
+
+    steps: int
+    model: Any
+    data: Any
+    validation: Any
+    evaluate: Callable[..., Any] | None
+    population: int | None
+    interval: int | None
+    base_optimizer: Any
+
+
+class WhileTraining(Results):
+    """What an `Optimizer` is to a train step, and what comes of it."""
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Any]]) -> None:
+        """In a train step for Keras: update the model, with this member's settings.
+
+        Args:
+            grads_and_vars: Pairs of a gradient and its variable, as of a Keras optimizer.
+
+        Raises:
+            SweepError: Nothing is being trained.
+        """
+        from lepton.training.under_way import method  # noqa: PLC0415
+
+        method("apply_gradients", "Keras")(grads_and_vars)
+
+    def step(self, model: Any, loss: Any) -> None:
+        """In a train step for PyTorch: update the model, with this member's settings.
+
+        Args:
+            model: The module.
+            loss: A tensor of no dimensions, to go backward from.
+
+        Raises:
+            SweepError: Nothing is being trained.
+        """
+        from lepton.training.under_way import method  # noqa: PLC0415
+
+        method("step", "PyTorch")(model, loss)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """In a train step: this member's settings at this moment, those of your own too.
+
+        Raises:
+            SweepError: Nothing is being trained.
+        """
+        from lepton.training.under_way import current  # noqa: PLC0415
+
+        return dict(current("optimizer.settings")[1])
+
+    @property
+    def schedule(self) -> pd.DataFrame:
+        """The settings that led to the best model, interval by interval, through every copy.
+
+        The columns are ``from_step`` and ``to_step``, ``member`` (whose interval it was),
+        ``trial``, ``proposer``, ``loss`` (held out, at the interval's end), and ``settings.NAME``.
+
+        Raises:
+            NothingUsableError: No trial gave a usable result yet.
+            SweepError: This sweep does not train.
+        """
+        import pandas as pd  # noqa: PLC0415  (half a second)
+
+        training = self._at.state.declaration.training
+        if training is None:
+            raise SweepError("this sweep trains nothing, so there is no schedule")
+        trials = lineage(self._at.trials(), self._best.proposal.number)
+        return pd.DataFrame(
+            {
+                "from_step": training.steps_before(trial.proposal.generation),
+                "to_step": training.steps_before(trial.proposal.generation + 1),
+                "member": trial.proposal.slot,
+                "trial": trial.proposal.number,
+                "proposer": trial.proposal.proposer,
+                "loss": trial.value,
+                **{f"settings.{name}": value for name, value in trial.proposal.params.items()},
+            }
+            for trial in trials
+        )
+
+    def _check_no_training(self, what: str) -> None:
+        if self._at.state.declaration.training is not None:
+            raise SweepError(
+                f"{what}: this sweep trains a population, whose trials go on from checkpoints; "
+                "call minimize(train_step, steps=..., model=model, data=(x, y))"
+            )
+
+    def _train(
+        self,
+        how: Literal["minimize", "maximize"],
+        train_step: Any,
+        trials: int | None,
+        workers: int,
+        progress: bool | None,  # noqa: FBT001  (handed on)
+        given: Mapping[str, Any],
+    ) -> Self:
+        if trials is not None:
+            raise InputError(
+                f"found trials={trials!r} beside the arguments of training; expected steps alone, "
+                "which count for each member"
+            )
+        parse_workers(workers)
+        self._journal.check_idle()
+        # Imported late: who tunes whole trials needs none of it.
+        from lepton.optimizer.bars import bar  # noqa: PLC0415
+        from lepton.optimizer.driving import Drive  # noqa: PLC0415
+        from lepton.training.arguments import parse  # noqa: PLC0415
+        from lepton.training.course import Course  # noqa: PLC0415
+
+        wanted = parse(train_step, **given)
+        learner = wanted.task.learner()
+        at = self._population(how, wanted, learner)
+        course = Course(wanted.task, learner, at, self._journal.checkpoints)
+        target = course.trials_to(wanted.steps)
+        course.rehearse(at)
+        self._at, self._models.direction = at, at.state.declaration.direction
+        drive = Drive(self._journal, at, self._models, self._metrics, course)
+        try:
+            if at.trials_told < target or not self._journal.is_at_rest:
+                drive.to(target, course.interval, workers, bar(progress, target))
+        finally:
+            self._at = drive.at
+            self._models.here = course.best_model(drive.at)
+        return self._usable(drive.last_error)
+
+    def _population(
+        self, how: Literal["minimize", "maximize"], wanted: Wanted, learner: Learner
+    ) -> Asking:
+        """The population as far as it is, or one that begins."""
+        from lepton.training.arguments import check_same, declared  # noqa: PLC0415
+
+        at = self._begun
+        if at is not None and (at.state.declaration.training or at.trials_told or at.out):
+            check_same(at.state.declaration, wanted)
+        else:
+            what = {**self._given, "name": self.name or NAME}
+            if how == "maximize":
+                what["direction"] = how
+            at = asking.begin(declared(what, wanted, learner))
+        direction = at.state.declaration.direction
+        if direction != how:
+            raise InputError(
+                f"the direction is {direction}; call {direction}(), or begin with another optimizer"
+            )
+        return at
+
+    def _usable(self, last_error: BaseException | None = None) -> Self:
+        if self._at.best is None:
+            raise self._nothing_usable() from last_error
+        return self

@@ -1,0 +1,132 @@
+"""A population's way to a number of steps: what training adds to driving any other objective."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lepton.training.interval import Interval, Task, order
+from lepton.training.learner import Learner
+from lepton_core.asking import Asking
+from lepton_core.errors import SweepError
+from lepton_core.events import Proposal
+from lepton_core.reporting import Reporter
+from lepton_tasks.checkpoints import Checkpoints, missing
+from lepton_tasks.objective import Outcome
+from lepton_tasks.trial import Evaluator
+
+
+class Checkpointed:
+    """An evaluator of intervals, with the checkpoints that they begin and end with."""
+
+    def __init__(self, evaluator: Evaluator, checkpoints: Checkpoints) -> None:
+        self.evaluator, self.checkpoints = evaluator, checkpoints
+
+    def evaluate(
+        self, proposal: Proposal, run_id: str | None, key: str, reporter: Reporter | None = None
+    ) -> tuple[Outcome, float]:
+        """As the evaluator does; the checkpoint is kept before the result can count.
+
+        Raises:
+            CheckpointError: What the trial goes on from is not there.
+        """
+        self.checkpoints.bring(proposal.origin["from"])
+        order(proposal, self.checkpoints)
+        outcome, duration = self.evaluator.evaluate(proposal, run_id, key, reporter)
+        if outcome.value is not None:
+            self.checkpoints.keep(proposal.number, run_id or "")
+        return outcome, duration
+
+    @property
+    def last_error(self) -> BaseException | None:
+        """What the train step raised last, if it did so in this process."""
+        return getattr(self.evaluator, "last_error", None)
+
+    def output_of(self, key: str) -> Path:
+        """As the evaluator does."""
+        return self.evaluator.output_of(key)
+
+    def cancel(self) -> None:
+        """As the evaluator does."""
+        self.evaluator.cancel()
+
+
+class Course:
+    """What a drive of intervals needs besides the intervals.
+
+    Args:
+        task: What trains, on what.
+        learner: Made of it.
+        at: The population, as far as it is.
+        checkpoints: What its members go on from.
+
+    Attributes:
+        interval: The objective.
+    """
+
+    def __init__(self, task: Task, learner: Learner, at: Asking, checkpoints: Checkpoints) -> None:
+        declaration = at.state.declaration
+        if declaration.training is None:
+            raise SweepError("this sweep trains nothing")
+        self.learner, self.checkpoints = learner, checkpoints
+        self._training, self._population = declaration.training, declaration.generation
+        self.interval = Interval(
+            task,
+            declaration.training,
+            seed=declaration.seed,
+            folder=checkpoints.folder,
+            metric=declaration.metric,
+        )
+        self.interval.use(learner)
+
+    @property
+    def train_step(self) -> Any:
+        """What of the task is the user's code, whose changes are worth a warning."""
+        return self.interval.task.train_step or self.interval.task.evaluate
+
+    def checkpointed(self, evaluator: Evaluator) -> Evaluator:
+        """An evaluator of the intervals, with their checkpoints."""
+        return Checkpointed(evaluator, self.checkpoints)
+
+    def trials_to(self, steps: int) -> int:
+        """How many trials it takes until each member has taken so many steps."""
+        return self._population * self._training.rounds_to(steps)
+
+    def rehearse(self, at: Asking) -> None:
+        """Take a step and judge a few rows before any trial is spent, then put the model back."""
+        space, starts = at.state.declaration.space, at.state.declaration.start_from
+        self.interval.rehearse(starts[0] if starts else space.decode([0.5] * len(space)))
+
+    def begin(self, at: Asking) -> None:
+        """Have the model as it was handed over, here and for other processes.
+
+        What it was when the training first began counts, whatever it is now.
+
+        Raises:
+            CheckpointError: It was there and is not; or it is of another model, or other data.
+        """
+        if self.checkpoints.has_start():
+            self.interval.check_start(self.checkpoints.bring(None))
+        elif at.trials_told:
+            raise missing(None)
+        else:
+            self.interval.start()
+            self.checkpoints.keep_start()
+
+    def asked(self, at: Asking) -> None:
+        """Once a round is begun: let go of what nobody can go on from any more."""
+        needed = {p.origin["from"] for p in at.proposals} | {p.number for p in at.proposals}
+        if at.best is not None:
+            needed.add(at.best.proposal.number)
+        self.checkpoints.retain(needed - {None})
+
+    def best_model(self, at: Asking) -> dict[int, Any]:
+        """The model with the best weights, by the number of their trial.
+
+        It is the one that was handed over; before there are better ones it has its first weights.
+        """
+        number = None if at.best is None else at.best.proposal.number
+        if number is None and not self.checkpoints.has_start():
+            return {}
+        self.learner.load(self.checkpoints.bring(number))
+        return {} if number is None else {number: self.learner.model()}

@@ -1,0 +1,231 @@
+"""One member's interval of training, as an objective: from a checkpoint to the next one."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from lepton.training.batches import Position, split, stream
+from lepton.training.learner import Batch, Evaluate, Learner, TrainStep
+from lepton.training.under_way import under_way
+from lepton_core.canonical import Params, shown
+from lepton_core.declaration import Training
+from lepton_core.errors import CheckpointError, InputError
+from lepton_core.events import Proposal
+from lepton_core.trial import Trial
+from lepton_tasks.checkpoints import Checkpoints
+
+POSITION = "position.json"
+DATA = "data.json"  # beside the start: how many rows there were
+BATCH_SIZE = "batch_size"
+TRAIN_LOSS = "train_loss"
+DEFAULT_BATCH = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What trains, on what: all that the user handed over.
+
+    Attributes:
+        validation: The share of the data that is held out, or held-out data.
+    """
+
+    model: Any
+    train_step: TrainStep | None
+    data: Batch
+    validation: float | Batch
+    evaluate: Evaluate | None = None
+    base_optimizer: Any = None
+
+    def learner(self) -> Learner:
+        """The framework's learner, around the model.
+
+        Raises:
+            InputError: No framework fits what was handed over.
+            MissingExtraError: The framework is not installed.
+        """
+        from lepton.training.frameworks import learner_for  # noqa: PLC0415  (only to train)
+
+        return learner_for(
+            self.model,
+            train_step=self.train_step,
+            evaluate=self.evaluate,
+            base_optimizer=self.base_optimizer,
+        )
+
+
+@dataclass
+class Walk:
+    """Where in the training data a member is by now."""
+
+    position: Position
+
+
+class Rows:
+    """A learner's prepared data, to train on and to be judged on."""
+
+    def __init__(self, task: Task, learner: Learner, seed: int) -> None:
+        data = learner.prepare(task.data)
+        self.learner, self.seed = learner, seed
+        if isinstance(task.validation, tuple):
+            self.train, self.held_out = data, learner.prepare(task.validation)
+        else:
+            target = task.data[1] if len(task.data) > 1 else None
+            train, held = split(len(data[0]), task.validation, seed, target)
+            self.train, self.held_out = learner.rows(data, train), learner.rows(data, held)
+            self.train = learner.prepare(self.train)
+            self.held_out = learner.prepare(self.held_out)
+        self.count = len(self.train[0])
+        self.shape = {"training": self.count, "held out": len(self.held_out[0])}
+
+    def batches(self, settings: Params, walk: Walk) -> Iterator[Batch]:
+        """Endless mini-batches from where the walk is; or all the data each time."""
+        if not self.learner.row_sets:
+            while True:
+                yield self.train
+        size = settings.get(BATCH_SIZE) or self.learner.start.get(BATCH_SIZE) or DEFAULT_BATCH
+        if not isinstance(size, int) or size < 1:
+            raise InputError(f"batch_size is {shown(size)}; expected whole numbers from 1 on")
+        for indices, position in stream(self.count, size, self.seed, walk.position):
+            walk.position = position
+            yield self.learner.rows(self.train, indices)
+
+
+def order(proposal: Proposal, checkpoints: Checkpoints) -> None:
+    """Note, beside the checkpoints, what a trial goes on from: its params do not say it."""
+    text = json.dumps({"from": proposal.origin["from"], "generation": proposal.generation})
+    (checkpoints.folder / f"{proposal.number}.order").write_text(text, encoding="utf-8")
+
+
+class Interval:
+    """The objective that trains: called with a trial, it goes on from where `order` said.
+
+    In another process it makes a learner of its own, of the model that was sent along.
+
+    Args:
+        task: What trains, on what.
+        training: The rhythm.
+        seed: The sweep's.
+        folder: Where checkpoints are.
+        metric: What the held-out loss is called.
+    """
+
+    def __init__(
+        self, task: Task, training: Training, seed: int, folder: Path, metric: str
+    ) -> None:
+        self.task, self.training, self.seed = task, training, seed
+        self.checkpoints, self.metric = Checkpoints(folder), metric
+        self._rows: Rows | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what this process has made of the task."""
+        return {**self.__dict__, "_rows": None}
+
+    def use(self, learner: Learner) -> None:
+        """Train with this learner, which was made of the task."""
+        self._rows = Rows(self.task, learner, self.seed)
+
+    @property
+    def rows(self) -> Rows:
+        """The data, and the learner, of this process."""
+        if self._rows is None:
+            self._rows = Rows(self.task, self.task.learner(), self.seed)
+        return self._rows
+
+    @property
+    def learner(self) -> Learner:
+        """The learner of this process."""
+        return self.rows.learner
+
+    def start(self) -> None:
+        """Write the checkpoint of the model as it was handed over."""
+        with self.checkpoints.writing(None) as folder:
+            self._save(folder, Position())
+            (folder / DATA).write_text(json.dumps(self.rows.shape), encoding="utf-8")
+
+    def check_start(self, folder: Path) -> None:
+        """Load the checkpoint that `start` wrote, here or elsewhere, into today's model.
+
+        Raises:
+            CheckpointError: It is of another model, or of data with other numbers of rows.
+        """
+        self._load(folder)
+        try:
+            found = json.loads((folder / DATA).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            found = None
+        if found != self.rows.shape:
+            raise CheckpointError(
+                f"the data has {self.rows.shape} rows; this training began with {shown(found)}. "
+                "Go on with the same data, or begin under another name",
+                found=self.rows.shape,
+                expected=found,
+            )
+
+    def rehearse(self, settings: Params) -> None:
+        """Take one step and judge a few rows, then put everything back.
+
+        Whatever is wrong with the train step shows before any trial is spent on it.
+        """
+        learner = self.learner
+        with TemporaryDirectory(prefix="lepton-") as kept, self.seeded(0):
+            learner.save(Path(kept))
+            try:
+                with under_way(learner, settings):
+                    batches = self.rows.batches(settings, Walk(Position()))
+                    learner.train(settings, batches, 1, 0)
+                    count = min(2, len(self.rows.held_out[0]))
+                    learner.evaluate(learner.rows(self.rows.held_out, np.arange(count)))
+            finally:
+                learner.load(Path(kept))
+
+    def __call__(self, trial: Trial) -> dict[str, float]:
+        """Train the trial's interval; returns the losses."""
+        found = json.loads((self.checkpoints.folder / f"{trial.number}.order").read_text())
+        generation, training, learner = found["generation"], self.training, self.learner
+        steps = training.steps_before(generation + 1) - training.steps_before(generation)
+        place = self.checkpoints.place(found["from"])
+        walk = Walk(self._load(place))
+        with self.seeded(trial.seed), under_way(learner, dict(trial)):
+            batches = self.rows.batches(trial, walk)
+            train_loss = learner.train(trial, batches, steps, trial.seed)
+            loss = float(learner.evaluate(self.rows.held_out))
+        if np.isfinite(loss):
+            with self.checkpoints.writing(trial.number) as folder:
+                self._save(folder, walk.position)
+        return {self.metric: loss, TRAIN_LOSS: train_loss}
+
+    def _save(self, folder: Path, position: Position) -> None:
+        self.learner.save(folder)
+        (folder / POSITION).write_text(json.dumps(position.to_record()), encoding="utf-8")
+
+    def _load(self, folder: Path) -> Position:
+        try:
+            content = json.loads((folder / POSITION).read_text(encoding="utf-8"))
+            position = Position(int(content["epoch"]), int(content["offset"]))
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise CheckpointError(
+                f"the checkpoint {folder.name} has no usable {POSITION}; it was altered, or is no "
+                "checkpoint of Lepton's"
+            ) from error
+        self.learner.load(folder)
+        return position
+
+    @contextmanager
+    def seeded(self, seed: int) -> Iterator[None]:
+        """With global generators that give what this seed gives; then as before."""
+        python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  (the user's own)
+        try:
+            with self.learner.seeded(seed):
+                yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002
