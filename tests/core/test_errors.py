@@ -65,6 +65,7 @@ def test_each_error_has_the_exit_code_of_its_family():
         "DrivenElsewhereError": 4,
         "LeaseLostError": 4,
         "RecordError": 5,
+        "CheckpointError": 5,
         "StoreUnreachableError": 7,
     }
 
