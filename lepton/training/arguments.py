@@ -153,11 +153,10 @@ def declared(content: Mapping[str, Any], wanted: Wanted, learner: Learner) -> De
             "generation": wanted.population or content["generation"],
         }
     )
-    interval = min(wanted.steps, wanted.interval or -(-wanted.steps // DEFAULT_ROUNDS))
     return replace(
         known,
         start_from=known.start_from or _start(known.space, learner.start),
-        training=Training(steps=wanted.steps, rounds=-(-wanted.steps // interval)),
+        training=Training(steps=wanted.steps, rounds=_rounds(wanted.steps, wanted.interval)),
     )
 
 
@@ -182,15 +181,21 @@ def check_same(recorded: Declaration, wanted: Wanted) -> None:
             "with steps=... To train, begin with another optimizer, or under another name",
             name=recorded.name,
         )
-    found = {"population": wanted.population, "interval": wanted.interval}
-    known = {
-        "population": recorded.generation,
-        "interval": -(-training.steps // training.rounds),
-    }
-    for key, value in found.items():
-        if value is not None and value != known[key]:
-            raise IdentityError(
-                f"{key} is {value}; this training was begun with {known[key]}. Leave it out, or "
-                "begin with another optimizer, or under another name",
-                name=recorded.name,
-            )
+    if wanted.population not in (None, recorded.generation):
+        raise _differs("population", wanted.population, recorded.generation, recorded.name)
+    if wanted.interval is not None and _rounds(training.steps, wanted.interval) != training.rounds:
+        known = -(-training.steps // training.rounds)
+        raise _differs("interval", wanted.interval, known, recorded.name)
+
+
+def _rounds(steps: int, interval: int | None) -> int:
+    """How many rounds there are to be, none longer than the interval."""
+    return min(steps, DEFAULT_ROUNDS) if interval is None else -(-steps // interval)
+
+
+def _differs(what: str, found: int | None, known: int, name: str) -> IdentityError:
+    return IdentityError(
+        f"{what} is {found}; this training was begun with {known}. Leave it out, or begin with "
+        "another optimizer, or under another name",
+        name=name,
+    )

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lepton.training.batches import Position, split, stream
@@ -43,6 +43,7 @@ def test_epochs_and_seeds_have_orders_of_their_own():
     assert list(one[0]) != list(other[0])
 
 
+@settings(deadline=None)  # scikit-learn is imported by the first one
 @given(st.integers(2, 200), st.floats(0.01, 0.99), st.integers(0, 5))
 def test_a_split_parts_the_rows_and_leaves_some_on_either_side(rows, share, seed):
     train, held = split(rows, share, seed)
