@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict
 
 from lepton.optimizer.beginning import NAME
 from lepton.optimizer.results import Results
 from lepton_core import asking
 from lepton_core.asking import Asking
-from lepton_core.errors import InputError, SweepError
+from lepton_core.errors import InputError, LeptonError, SweepError
 from lepton_core.population.lineage import lineage
 from lepton_core.sweep_file import parse_workers
 
@@ -165,9 +166,13 @@ class WhileTraining(Results):
         try:
             if at.trials_told < target or not self._journal.is_at_rest:
                 drive.to(target, course.interval, workers, bar(progress, target))
-        finally:
+        except BaseException:
             self._at = drive.at
-            self._models.here = course.best_model(drive.at)
+            with suppress(LeptonError):  # it is the first error that counts
+                self._models.here = course.best_model(drive.at)
+            raise
+        self._at = drive.at
+        self._models.here = course.best_model(drive.at)
         return self._usable(drive.last_error)
 
     def _population(
