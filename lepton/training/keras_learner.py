@@ -8,15 +8,16 @@ model, by settings that are variables, and what a held-out pass changed is put b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from lepton.integrations.extras import missing
 from lepton.training.learner import Batch, Evaluate, TrainStep
+from lepton.training.under_way import current, under_way
 from lepton_core.canonical import Params, shown
-from lepton_core.errors import InputError
+from lepton_core.errors import InputError, SweepError
 
 try:
     import keras
@@ -88,9 +89,7 @@ class KerasLearner:
         """
         parts = keras_data.prepared(data)
         if not self._model.built:
-            some = keras_data.tensors(parts, slice(0, BUILT_ON))
-            with self.seeded(0), _eagerly():  # layers may draw their first weights now
-                self._train_step(self._inference, *some)
+            self._build(keras_data.tensors(parts, slice(0, BUILT_ON)))
         _ = self._updates
         return parts
 
@@ -181,6 +180,32 @@ class KerasLearner:
         """The model as it is now."""
         return self._model
 
+    def _build(self, batch: Batch) -> None:
+        """Let the model make its weights, as it does when it is first called.
+
+        The train step knows how it is called. It may need settings that are not known yet; then
+        the model is called with the first part of the data. What else is wrong with the step, its
+        first real step tells.
+        """
+        steps: list[Callable[[], Any]] = [
+            lambda: self._train_step(self._inference, *batch),
+            lambda: self._model(batch[0]),
+        ]
+        for step in steps:
+            # Layers may draw their first weights now: the same ones in every process.
+            with self.seeded(0), _eagerly(), self._under_way(), suppress(Exception):
+                step()
+            if self._model.built:
+                return
+
+    def _under_way(self) -> AbstractContextManager[None]:
+        """While this learner is at work: it may be already, or not."""
+        try:
+            current("building a model")
+        except SweepError:
+            return under_way(self, self.start)
+        return nullcontext()
+
     @property
     def _updates(self) -> Updates:
         if self._made is None:
@@ -189,8 +214,9 @@ class KerasLearner:
                 raise InputError(
                     f"the model {name} has no trainable variables; expected some to train"
                     if self._model.built
-                    else f"the model {name} is not built: it has no weights yet, and the train "
-                    "step does not call it; begin it with keras.Input(shape=...), or call it once"
+                    else f"the model {name} is not built: it has no weights yet, and neither the "
+                    "train step nor a call with the first part of the data made any; begin it with "
+                    "keras.Input(shape=...), or call it once before"
                 )
             self._made = updates_of(self._model, self._template)
         return self._made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -30,11 +31,11 @@ def seeded(seed: int) -> Iterator[None]:
     of_python, of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  (the user's)
     # A function that was traced holds this very generator, so it must not be replaced by another.
     of_keras = seed_generator.global_seed_generator()
-    of_tensorflow = tf.random.get_global_generator()
+    of_tensorflow = _global_generator()
     variables = (of_keras.state, of_tensorflow.state)
     values = [tf.convert_to_tensor(variable) for variable in variables]
     keras_seed = rng_utils.get_random_seed()
-    after = int(tf.random.uniform((), maxval=2**31 - 1, dtype=tf.int64))
+    after = _drawn_from_tensorflow()
     try:
         _seed(seed, of_keras)
         of_tensorflow.reset_from_seed(seed)
@@ -52,3 +53,18 @@ def _seed(seed: int, of_keras: seed_generator.SeedGenerator) -> None:
     keras.utils.set_random_seed(seed)
     of_keras.state.assign([seed, 0])
     global_state.set_global_attribute(seed_generator.GLOBAL_SEED_GENERATOR, of_keras)
+
+
+def _global_generator() -> tf.random.Generator:
+    try:
+        return tf.random.get_global_generator()
+    except RuntimeError:  # it would begin anywhere, which `enable_op_determinism` forbids
+        tf.random.set_global_generator(tf.random.Generator.from_seed(0))
+        return tf.random.get_global_generator()
+
+
+def _drawn_from_tensorflow() -> int:
+    try:
+        return int(tf.random.uniform((), maxval=2**31 - 1, dtype=tf.int64))
+    except RuntimeError:  # never seeded: the same
+        return secrets.randbelow(2**31)

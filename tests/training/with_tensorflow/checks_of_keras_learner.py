@@ -243,9 +243,24 @@ def test_a_model_that_is_not_built_is_built_by_the_train_step_and_not_trained(gr
     assert state(learner) == state(expected)
 
 
-def test_a_model_that_the_train_step_does_not_build_is_refused():
+def test_a_model_is_built_as_the_train_step_calls_it_or_else_by_the_first_part_of_the_data():
+    def sliced(model, x, y):
+        return train_step(model, x[:, :3], y)
+
+    def with_a_setting_of_its_own(model, x, y):
+        return train_step(model, x * {}["scale"], y)
+
+    for step, width in ((sliced, 3), (with_a_setting_of_its_own, 8)):
+        learner, _ = learner_of(new_model(built=False), step)
+        assert learner.model().trainable_variables[0].shape == (width, 6)
+
+
+def test_a_model_that_nothing_builds_is_refused():
+    def impossible(model, x, y):
+        raise OSError
+
     with pytest.raises(InputError, match=r"is not built.*keras\.Input"):
-        learner_of(new_model(built=False), lambda model, x, y: tf.reduce_mean(x))
+        learner_of(new_model(built=False), impossible, data=(Y, X))  # rows of no dimension
     frozen = new_model()
     frozen.trainable = False
     with pytest.raises(InputError, match="no trainable variables"):
