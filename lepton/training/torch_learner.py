@@ -14,6 +14,7 @@ from lepton.training import generators, torch_checkpoint, torch_keras, under_way
 from lepton.training.gradient_settings import SPACE, START
 from lepton.training.keras_inference import InferenceModel
 from lepton.training.learner import Batch, Evaluate, TrainStep
+from lepton.training.own_settings import JUDGING, checked_judge
 from lepton.training.rows import check_rows, parts_of
 from lepton.training.torch_data import as_tensor
 from lepton.training.torch_judging import evaluation_mode, modes_kept, training_mode
@@ -24,8 +25,6 @@ from lepton_core.errors import InputError, SweepError
 
 CHUNK = 1024
 """Rows that are judged at a time: the memory for them is bounded, whatever the data."""
-JUDGING = 0
-"""The seed of whatever is drawn while the model is judged."""
 BUILDING = 2
 """Rows that a model which has no parameters yet is called on: batch normalisation needs two."""
 
@@ -77,7 +76,7 @@ class TorchLearner:
         evaluate: Evaluate | None = None,
         base_optimizer: BaseOptimizer | None = None,
     ) -> None:
-        self._model, self._train_step, self._evaluate = model, train_step, evaluate
+        self._model, self._train_step, self._evaluate = model, train_step, checked_judge(evaluate)
         self._base = base_optimizer
         self._clip: float | None = None
         self._judges = False
