@@ -7,11 +7,12 @@ What is recorded where, and why each write can be the last one before a crash, i
 
 from __future__ import annotations
 
-import shutil
+import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from lepton_core.canonical import canonical_json
@@ -25,7 +26,6 @@ from lepton_core.events import (
 from lepton_core.fold import SweepState
 from lepton_core.portfolio import shares
 from lepton_tasks import records, write_points
-from lepton_tasks.artifact_place import own_place
 from lepton_tasks.attempts import (
     OpenSlot,
     find_parents,
@@ -35,7 +35,9 @@ from lepton_tasks.attempts import (
     status_of,
     unfinished_trials,
 )
+from lepton_tasks.kept_files import keep_file
 from lepton_tasks.lease import Lease
+from lepton_tasks.members import TRAIN_LOSS, Members
 from lepton_tasks.objective import Outcome
 from lepton_tasks.reports import Point
 from lepton_tasks.seals import seal_key, seal_texts
@@ -45,6 +47,7 @@ from lepton_tasks.trial_metrics import Reported, log_batch
 from lepton_tasks.write_once import write_once
 
 ORPHANED = "orphaned: its driver died or lost its lease"
+SCHEDULE = "schedule.json"  # artifact of the parent run, where a population trained
 
 
 def milliseconds() -> int:
@@ -77,6 +80,13 @@ class MlflowLedger:
         self._keeper: Keeper | None = Keeper(record.params, record.seals)
         # Nobody drove before the first epoch: there is nothing to find.
         self._others_ahead = lease.epoch > 1
+        self._with_result: dict[str, Mapping[str, str]] = {}
+        self._train_losses: dict[int, float] = {}  # of the open generation, by slot
+        self.left_over: list[str] = []  # attempts at the open generation that count for nothing
+        self._members: Members | None = None
+        if self.declaration.training:
+            ledger = record.entry.ledger
+            self._members = Members(self.client, self.declaration, ledger=ledger)
 
     # -- taking the wheel -------------------------------------------------------------------
 
@@ -94,6 +104,9 @@ class MlflowLedger:
                 self._parent = self.record.parent
                 self._experiment = self.record.parent_info().experiment_id
             self.client.update_run(write_points.PARENT_RUNNING, self._parent, "RUNNING")
+            if self._members:
+                new, seals = not self._others_ahead, self.record.seals
+                self._members.start(self._experiment, self._parent, seals, self.clock(), new=new)
             self._end_ledger_runs()
 
     def _end_ledger_runs(self) -> None:
@@ -145,7 +158,7 @@ class MlflowLedger:
         """
         with self._lock:
             self.lease.check()
-            self._runs = {}
+            self._runs, self.left_over = {}, []
             if not self._others_ahead:
                 return {}
             attempts = read_attempts(
@@ -157,6 +170,7 @@ class MlflowLedger:
             self._others_ahead = bool(attempts)
             slots = open_slots(attempts, self._head)
             kept = {slot.run_id for slot in slots.values() if slot.run_id}
+            self.left_over = [a.run_id for a in attempts if a.run_id not in kept]
             for attempt in attempts:
                 if attempt.run_id in kept and attempt.result is not None:
                     status = status_of(attempt.result)
@@ -198,7 +212,7 @@ class MlflowLedger:
                         proposal,
                         attempt,
                         sweep=self.declaration.name,
-                        parent=self._parent,
+                        parent=self._above(proposal),
                         epoch=self.lease.epoch,
                         base=self._head,
                     ),
@@ -210,6 +224,15 @@ class MlflowLedger:
             params = _params(self.declaration, proposal)
             self.client.log_batch(write_points.TRIAL_PARAMS, run_id, params=params)
         return run_id
+
+    def _above(self, proposal: Proposal) -> str:
+        """The run that a trial's is nested in: its member's, where a population trains."""
+        return (self._members and self._members.run_of(proposal.slot)) or self._parent
+
+    def tag_with_result(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Have tags written in the very call that makes an attempt count."""
+        with self._lock:
+            self._with_result[run_id] = tags
 
     def report(self, run_id: str, points: Sequence[Point]) -> None:
         """Record what an attempt reported on its way."""
@@ -228,7 +251,11 @@ class MlflowLedger:
             if record.value is not None:
                 values[self.declaration.metric] = record.value
             metrics = [Metric(n, v, now, steps.get(n, 0)) for n, v in values.items()]
-            tags = [RunTag(records.RESULT, records.outcome_text(record, self.lease.epoch))]
+            told = records.outcome_text(record, self.lease.epoch)
+            named = {**self._with_result.pop(run_id, {}), records.RESULT: told}
+            tags = [RunTag(key, text) for key, text in named.items()]
+            if TRAIN_LOSS in outcome.metrics:
+                self._train_losses[record.proposal.slot] = outcome.metrics[TRAIN_LOSS]
             # The store writes metrics before tags: with a result record, its metrics are there.
             log_batch(self.client, write_points.TRIAL_RESULT, run_id, metrics=metrics, tags=tags)
             self._set_status(run_id, status_of(record), now)
@@ -256,13 +283,20 @@ class MlflowLedger:
             RecordError: The store says to write it where Lepton does not write.
         """
         if output.exists() and output.stat().st_size:
-            location = self.client.get_run(run_id).info.artifact_uri
-            place = own_place(location, run_id, self.record.store.address)
-            if place is None:
-                self.client.log_artifact(write_points.TRIAL_OUTPUT, run_id, str(output))
-            else:
-                place.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(output, place / output.name)
+            keep_file(self.record.store, write_points.TRIAL_OUTPUT, run_id, output)
+
+    def keep_schedule(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep what a population found, as an artifact of the parent run, for whoever reads JSON.
+
+        Args:
+            rows: See `lepton_core.population.schedule`.
+        """
+        content = {"sweep": self.declaration.name, "schedule": list(rows)}
+        with self._lock, TemporaryDirectory(prefix="lepton-") as folder:
+            self.lease.check()
+            file = Path(folder) / SCHEDULE
+            file.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+            keep_file(self.record.store, write_points.SCHEDULE, self._parent, file)
 
     # -- a generation, and the end ----------------------------------------------------------
 
@@ -287,8 +321,12 @@ class MlflowLedger:
                 part_key = f"{key}/{number:04d}"
                 write_once(self.client, write_points.SEAL_PART, ledger, part_key, part)
             write_once(self.client, write_points.SEAL, ledger, key, header)
-            self._head, self._runs = chained, {}
+            self._head, runs, self._runs = chained, self._runs, {}
             self._keep_snapshot(state, sum(map(len, parts)))
+            if self._members:
+                losses = self._members.train_losses(runs, self._train_losses)
+                self._members.show(event, losses, self.clock())
+                self._train_losses = {}
             self._show_curves(state)
 
     def _keep_snapshot(self, state: SweepState, characters: int) -> None:
@@ -333,6 +371,8 @@ class MlflowLedger:
             self._flying.clear()
             self.kill_strays()
             self._end_ledger_runs()
+            if self._members:
+                self._members.end(status)
             self.client.set_terminated(write_points.PARENT_ENDED, self._parent, status)
 
     def abandon(self) -> None:

@@ -19,6 +19,7 @@ from lepton_tasks.active_run import pointing_at
 from lepton_tasks.store import Store
 
 ARTIFACT = "model"
+READY = "READY"  # MLflow's status of a model whose files are all there
 FLAVOURS = {
     "xgboost": "xgboost",
     "lightgbm": "lightgbm",
@@ -126,6 +127,16 @@ def log(model: Any) -> str:
     except Exception as error:  # noqa: BLE001  (whatever the model's own code raises)
         return f"{type(error).__name__}: {error}".splitlines()[0]
     return ""
+
+
+def has_model(store: Store, run_id: str) -> bool:
+    """Whether a run has a logged model, all of it."""
+    run = store.client.get_run(run_id)
+    outputs = run.outputs.model_outputs if run.outputs else []
+    if not outputs:
+        return False
+    # The run names a model before its files are written.
+    return str(store.client.get_logged_model(outputs[-1].model_id).status) == READY
 
 
 def load(store: Store, run_id: str, number: int) -> Any:

@@ -175,6 +175,13 @@ class Seals(Sequence[Seal]):
             raise _altered(self._links[generation].key)
         return found
 
+    def run_of(self, number: int) -> str | None:
+        """The run id of a trial's counted attempt, or None if the trial is not sealed."""
+        if not 0 <= number < self.trials:
+            return None
+        generation = self.generation_of(number)
+        return self.runs(generation)[number - self._first_numbers[generation]]
+
     def counted(self) -> Iterator[str]:
         """The run ids of all counted attempts, in the order of trials."""
         return chain.from_iterable(map(self.runs, range(len(self))))

@@ -146,6 +146,14 @@ class StoreClient:
         """Every point of one metric of a run."""
         return self._call(lambda: self.plain.get_metric_history(run_id, key))
 
+    def get_logged_model(self, model_id: str) -> Any:
+        """A model that was logged."""
+        return self._call(lambda: self.plain.get_logged_model(model_id))
+
+    def download_artifacts(self, run_id: str, path: str, folder: str) -> str:
+        """Fetch an artifact of a run into a folder; returns where it is."""
+        return str(self._call(lambda: self.plain.download_artifacts(run_id, path, folder)))
+
     # -- writing ----------------------------------------------------------------------------
 
     def create_experiment(self, point: WritePoint, name: str, **options: Any) -> str:
@@ -264,6 +272,28 @@ class StoreClient:
     def log_artifact(self, point: WritePoint, run_id: str, file: str) -> None:
         """Keep a file as an artifact of a run."""
         self._write(point, lambda: self.plain.log_artifact(run_id, file))
+
+    def log_artifacts(self, point: WritePoint, run_id: str, folder: str, path: str) -> None:
+        """Keep a folder's files as artifacts of a run, below a path."""
+        self._write(point, lambda: self.plain.log_artifacts(run_id, folder, path))
+
+    def delete_artifacts(self, point: WritePoint, run_id: str, path: str) -> None:
+        """Delete what is below a path of a run's artifacts.
+
+        Raises:
+            NotImplementedError: The store deletes nothing.
+        """
+        from mlflow.store.artifact.artifact_repository_registry import (  # noqa: PLC0415
+            get_artifact_repository,
+        )
+
+        uri = self.get_run(run_id).info.artifact_uri
+        place: Any = get_artifact_repository(uri, tracking_uri=self.plain.tracking_uri)
+        self._write(point, lambda: place.delete_artifacts(path))
+
+    def on_disk(self, point: WritePoint, write: Callable[[], None]) -> None:
+        """Write artifacts past MLflow, where the store keeps them on this machine."""
+        self._write(point, write)
 
     # -- waiting ----------------------------------------------------------------------------
 

@@ -143,6 +143,48 @@ PARENT_ENDED = _point(
     "the next driver finds a dead process; at the target it sets the status once more",
 )
 RELEASED = _point("end.released", "`released/N`: the driver left", "the next driver starts at once")
+
+# -- a population that trains --------------------------------------------------------------------
+START_CHECKPOINT = _point(
+    "training.start",
+    "the model as it was handed over, as artifacts of the parent run",
+    "without the tag that names its files it counts for nothing, and is written anew",
+)
+START_KNOWN = _point(
+    "training.start_known",
+    "the tag that names its files",
+    "training goes on from that model, whatever is handed over the next time",
+)
+MEMBER_RUN = _point("training.member", "a member's run", "found by its tags and taken up")
+MEMBER_RUNNING = _point(
+    "training.member_running", "a member's status: RUNNING", "the next driver sets it in any case"
+)
+CHECKPOINT = _point(
+    "training.checkpoint",
+    "a trial's checkpoint, as artifacts",
+    "the trial has no result: it is orphaned, and its checkpoint deleted",
+)
+MEMBER_CURVES = _point(
+    "training.curves",
+    "a member's curves, after each seal",
+    "the next driver shows what the seals hold beyond them",
+)
+CHECKPOINT_DELETED = _point(
+    "training.deleted",
+    "(a checkpoint that nobody can go on from any more is deleted)",
+    "the next driver deletes what was left",
+)
+SCHEDULE = _point(
+    "training.schedule",
+    "`schedule.json`, an artifact of the parent run",
+    "the parent run is not ended: the next driver writes it anew",
+)
+MEMBER_ENDED = _point(
+    "training.member_ended",
+    "a member's final status",
+    "the parent run is not ended: the next driver sets it",
+)
+
 CANCEL = _point(
     "cancel", "`lepton.cancel`: the epoch that is asked to stop", "its driver stops at a heartbeat"
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lepton.optimizer.journal import Journal, say
@@ -72,7 +73,14 @@ def _declared(content: Mapping[str, Any], record: SweepRecord) -> Declaration:
         "direction": recorded.direction,
     }
     given = {key: value for key, value in content.items() if not _is_default(key, value)}
+    if recorded.training is not None:
+        from lepton.training.arguments import portfolio  # noqa: PLC0415  (only to train)
+
+        given.pop("generation", None)  # `minimize` says how many members there are
+        if "portfolio" in given:
+            given["portfolio"] = portfolio(given["portfolio"])
     found = parse_declaration({**known, **given, "metric": recorded.metric}, recorded=recorded)
+    found = replace(found, training=recorded.training)
     if found.start_from and found.start_from != recorded.start_from:
         say(f"start_from is another than that of {recorded.name!r}, which began with its own")
     return found

@@ -8,6 +8,9 @@ import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
 
@@ -17,13 +20,15 @@ from lepton_core.asking import Asking
 from lepton_core.declaration import Budget, Settings
 from lepton_core.errors import DrivenElsewhereError, InputError, LeptonError, SweepError
 from lepton_core.events import GenerationSealed, Proposal, SettingsAmended, TrialRecord
+from lepton_core.population.schedule import schedule
 from lepton_flows.held_sweep import HeldSweep, hold
 from lepton_flows.loop import open_proposals
 from lepton_tasks import recorded_metrics, register
 from lepton_tasks.active_run import on_run
 from lepton_tasks.attempts import FAILED, FINISHED, KILLED, OpenSlot, open_slots
-from lepton_tasks.models import Models, load, log, no_model
+from lepton_tasks.models import Models, has_model, load, log, no_model
 from lepton_tasks.objective import Outcome
+from lepton_tasks.recorded_checkpoints import RecordedCheckpoints
 from lepton_tasks.reports import Reports
 from lepton_tasks.stop_signals import Interrupts
 from lepton_tasks.store import Address, Store, address, connect, exists, reachable
@@ -149,7 +154,7 @@ class MlflowJournal(Journal):
     def _read(self, held: HeldSweep, at: Asking) -> Asking:
         """The sweep as it is recorded; what this process has handed out is handed out again."""
         state = held.state
-        self._slots = held.ledger.open_slots(state.generations_done)
+        self._slots = found = held.ledger.open_slots(state.generations_done)
         standing = any(slot.proposal for slot in self._slots.values())
         proposals = tuple(open_proposals(state, self._slots, Budget())) if standing else ()
         told = [s.result for _, s in sorted(self._slots.items()) if s.result is not None]
@@ -167,6 +172,8 @@ class MlflowJournal(Journal):
         )
         for record in told:  # the last one seals it, where its driver died before it could
             now = self.take(now, record)
+        if state.declaration.training:
+            self.checkpoints.hold(held.ledger, now, found)
         for slot in sorted(out):
             self.begin(proposals[slot])
         return now
@@ -180,6 +187,8 @@ class MlflowJournal(Journal):
         if self._finalizer is not None:
             self._finalizer.detach()
         self._reports.pause()
+        if held.state.declaration.training:
+            self.checkpoints.release()
         with reachable(held.place):
             held.leave(status)
 
@@ -279,6 +288,28 @@ class MlflowJournal(Journal):
             with on_run(self.held.record.store, self._runs[proposal.slot]):
                 models.cannot(log(outcome.model))
             models.keep(proposal.number, outcome.model)
+
+    @cached_property
+    def checkpoints(self) -> RecordedCheckpoints:
+        """What a population goes on from: artifacts of the trials' runs."""
+        self._folder = TemporaryDirectory(prefix="lepton-")
+        return RecordedCheckpoints(Path(self._folder.name), lambda: find(self.name, self.address))
+
+    def keep_best(self, models: Models, best: Mapping[int, Any], at: Asking) -> None:
+        """Log the model of a population's best trial to its run, and the schedule to the parent.
+
+        A model that is there is not logged again.
+        """
+        training = at.state.declaration.training
+        if self.held is None or training is None:
+            return
+        ledger, store = self.held.ledger, self.held.record.store
+        for number, model in best.items():
+            run_id = self.checkpoints.run_of(number)
+            if run_id is not None and not has_model(store, run_id):
+                with on_run(store, run_id):
+                    models.cannot(log(model))
+            ledger.keep_schedule(schedule(at.trials(), number, training))
 
     def model(self, proposal: Proposal) -> Any:
         """The model that a trial's run has.

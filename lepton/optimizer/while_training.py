@@ -11,7 +11,7 @@ from lepton.optimizer.results import Results
 from lepton_core import asking
 from lepton_core.asking import Asking
 from lepton_core.errors import InputError, LeptonError, SweepError
-from lepton_core.population.lineage import lineage
+from lepton_core.population.schedule import schedule
 from lepton_core.sweep_file import parse_workers
 
 if TYPE_CHECKING:
@@ -112,18 +112,13 @@ class WhileTraining(Results):
         training = self._at.state.declaration.training
         if training is None:
             raise SweepError("this sweep trains nothing, so there is no schedule")
-        trials = lineage(self._at.trials(), self._best.proposal.number)
+        rows = schedule(self._at.trials(), self._best.proposal.number, training)
         return pd.DataFrame(
             {
-                "from_step": training.steps_before(trial.proposal.generation),
-                "to_step": training.steps_before(trial.proposal.generation + 1),
-                "member": trial.proposal.slot,
-                "trial": trial.proposal.number,
-                "proposer": trial.proposal.proposer,
-                "loss": trial.value,
-                **{f"settings.{name}": value for name, value in trial.proposal.params.items()},
+                **{key: value for key, value in row.items() if key != "settings"},
+                **{f"settings.{name}": value for name, value in row["settings"].items()},
             }
-            for trial in trials
+            for row in rows
         )
 
     def _check_no_training(self, what: str) -> None:

@@ -125,6 +125,23 @@ def _validation(value: Any) -> Any:
     )
 
 
+def portfolio(said: Any) -> Any:
+    """The portfolio of a training for which this much of one is said.
+
+    Raises:
+        InputError: A judge is asked for.
+    """
+    said = said or {}
+    if not isinstance(said, Mapping):
+        return said
+    if said.get("judge"):
+        raise InputError(
+            "portfolio: judge is true; a judge ranks whole trials, and a population that "
+            "trains is judged on held-out data. Leave it out"
+        )
+    return {"proposers": list(PROPOSERS), **said, "judge": False}
+
+
 def declared(content: Mapping[str, Any], wanted: Wanted, learner: Learner) -> Declaration:
     """The declaration of a training that begins.
 
@@ -136,20 +153,12 @@ def declared(content: Mapping[str, Any], wanted: Wanted, learner: Learner) -> De
     Raises:
         InputError: Part of it is wrong, or a judge is asked for.
     """
-    said = content.get("portfolio") or {}
-    if isinstance(said, Mapping):
-        if said.get("judge"):
-            raise InputError(
-                "portfolio: judge is true; a judge ranks whole trials, and a population that "
-                "trains is judged on held-out data. Leave it out"
-            )
-        said = {"proposers": list(PROPOSERS), **said, "judge": False}
     space = learner.space if content.get("space") is None else content["space"]
     known = parse_declaration(
         {
             **content,
             "space": space,
-            "portfolio": said,
+            "portfolio": portfolio(content.get("portfolio")),
             "generation": wanted.population or content["generation"],
         }
     )

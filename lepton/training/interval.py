@@ -22,11 +22,11 @@ from lepton_core.errors import CheckpointError, InputError
 from lepton_core.events import Proposal
 from lepton_core.trial import Trial
 from lepton_tasks.checkpoints import Checkpoints
+from lepton_tasks.members import TRAIN_LOSS
 
 POSITION = "position.json"
 DATA = "data.json"  # beside the start: how many rows there were
 BATCH_SIZE = "batch_size"
-TRAIN_LOSS = "train_loss"
 DEFAULT_BATCH = 32
 
 

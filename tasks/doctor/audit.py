@@ -112,7 +112,8 @@ def _standing(record: SweepRecord) -> Standing:
         uncounted=frozenset(found for _, found in uncounted(record.params, record.seals)),
         epochs=len(claimed),
         entitled=entitled(claimed, sealed),
-        parent=parent if is_there else None,
+        # What a population's trials are nested in are its members' runs, which are for people.
+        parent=parent if is_there and not record.declaration.training else None,
     )
 
 
