@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+import steps_after
 import tensorflow as tf
 from training import (
     SETTINGS,
@@ -54,6 +57,17 @@ def test_steps_after_a_load_are_those_that_would_have_followed_to_the_bit(graph,
     assert (again, state(anew)) == (went_on, expected)
     with anew.seeded(2):
         assert anew.train({**SETTINGS, "momentum": 0.8}, batches(anew, data), 1, 0) != went_on
+
+
+@GRAPH
+def test_a_new_process_takes_the_same_steps_to_the_bit(graph, tmp_path):
+    learner, data = learner_of(new_model(), step_of(graph=graph))
+    with learner.seeded(1):
+        learner.train(SETTINGS, batches(learner, data), 5, 0)
+    learner.save(tmp_path)
+    script = [sys.executable, steps_after.__file__, str(tmp_path), str(graph)]
+    done = subprocess.run(script, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == steps_after.went_on(learner, data)
 
 
 def test_variables_of_every_type_are_saved_to_the_bit(tmp_path):
