@@ -77,6 +77,7 @@ class KerasLearner:
         self.space, self.start = space_of(self._template)
         self._inference = InferenceModel(model)
         self._training = False
+        self._trained, self._draws = 0, True  # how often, and whether from TensorFlow's global seed
         self._made: Updates | None = None
         if evaluate is not None and not callable(evaluate):
             raise InputError(f"evaluate is {shown(evaluate)}; expected a function")
@@ -97,9 +98,22 @@ class KerasLearner:
         """Some rows of each part of the data, as tensors."""
         return keras_data.tensors(data, indices)
 
-    def seeded(self, seed: int) -> AbstractContextManager[None]:
-        """While the global generators give what this seed gives: see `keras_seeds.seeded`."""
-        return keras_seeds.seeded(seed)
+    @contextmanager
+    def seeded(self, seed: int) -> Iterator[None]:
+        """While the global generators give what this seed gives: see `keras_seeds.seeded`.
+
+        TensorFlow's own seed is left alone once a train step was seen that draws nothing from it.
+        """
+        with keras_seeds.seeded(seed, tensorflow=self._draws):
+            if not self._draws:
+                yield
+                return
+            untouched = keras_seeds.drawn()
+            tf.random.set_seed(seed)
+            trained = self._trained
+            yield
+            if self._trained > trained:
+                self._draws = keras_seeds.drawn() != untouched
 
     def train(self, settings: Params, batches: Iterator[Batch], steps: int, seed: int) -> float:
         """Take so many steps; the mean training loss.
@@ -124,6 +138,7 @@ class KerasLearner:
                 total += loss
         finally:
             self._training = False
+        self._trained += 1
         return total / steps
 
     def evaluate(self, data: Batch) -> float:

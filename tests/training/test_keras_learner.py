@@ -13,14 +13,15 @@ HERE = Path(__file__).parent / "with_tensorflow"
 CHECKS = sorted(HERE.glob("checks_of_*.py"))
 
 
-def test_every_check_with_tensorflow_passes():
+@pytest.mark.parametrize("checks", CHECKS, ids=lambda file: file.stem)
+def test_the_checks_with_tensorflow_pass(checks):
     env = {
         **os.environ,
         "KERAS_BACKEND": "tensorflow",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]),
     }
-    arguments = ["-q", "-p", "no:cacheprovider", f"--confcutdir={HERE}", *map(str, CHECKS)]
+    arguments = ["-q", "-p", "no:cacheprovider", f"--confcutdir={HERE}", str(checks)]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *arguments],
         env=env,

@@ -378,6 +378,29 @@ def test_global_generators_give_what_the_seed_gives_and_go_on_as_before():
     assert after[2] not in (once[2], undisturbed[2])  # of what was drawn from TensorFlow's seed
 
 
+@pytest.mark.parametrize("noisy", [False, True])
+def test_tensorflows_own_seed_is_set_for_those_who_draw_from_it(noisy, monkeypatch):
+    def step(model, x, y):
+        noise = tf.random.normal(x.shape) if noisy else 0.0
+        return train_step(model, x + noise, y)
+
+    model = plain_model()
+    learner, data = learner_of(model, step)
+    first, losses, seeds = model.get_weights(), [], []
+    set_seed = tf.random.set_seed
+    for _ in range(3):
+        model.set_weights(first)
+        seeds.clear()
+        monkeypatch.setattr(
+            tf.random, "set_seed", lambda seed: (seeds.append(seed), set_seed(seed))
+        )
+        with learner.seeded(3):
+            losses.append(learner.train({"learning_rate": 0.0}, batches(learner, data), 2, 0))
+        monkeypatch.undo()
+    assert len(set(losses)) == 1
+    assert bool(seeds) == noisy, "once it is known: it makes TensorFlow prepare every function anew"
+
+
 def test_data_may_be_of_numpy_tensorflow_or_pandas_and_rows_are_tensors():
     parts = [X, tf.constant(X), pd.DataFrame(X), pd.Series(Y), Y.astype("int8"), Y > 0]
     _, data = learner_of(plain_model(), lambda model, *_: model(X) * 0, data=tuple(parts))
