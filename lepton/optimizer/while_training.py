@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from lepton.training.arguments import Wanted
     from lepton.training.learner import Learner
+    from lepton.training.torch_wrapper import WrappedOptimizer
 
 
 class TrainingArguments(TypedDict, total=False):
@@ -58,6 +59,8 @@ class TrainingArguments(TypedDict, total=False):
 class WhileTraining(Results):
     """What an `Optimizer` is to a train step, and what comes of it."""
 
+    _wrapped: tuple[WrappedOptimizer, ...] = ()
+
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Any]]) -> None:
         """In a train step for Keras: update the model, with this member's settings.
 
@@ -70,6 +73,27 @@ class WhileTraining(Results):
         from lepton.training.under_way import method  # noqa: PLC0415
 
         method("apply_gradients", "Keras")(grads_and_vars)
+
+    def wrap(self, optimizer: Any) -> WrappedOptimizer:
+        """For a training loop written the PyTorch way: a torch optimizer that it steps by itself.
+
+        While `minimize` trains, its groups hold the member's settings, and its `step` clips the
+        gradients; while it judges, `step` does nothing. Several may be wrapped.
+
+        Args:
+            optimizer: Made of the model's parameters, outside of the train step.
+
+        Returns:
+            It, in all but its steps: ``opt = optimizer.wrap(torch.optim.SGD(...))``.
+
+        Raises:
+            InputError: It is no torch optimizer.
+        """
+        from lepton.training.torch_wrapper import WrappedOptimizer  # noqa: PLC0415
+
+        wrapped = WrappedOptimizer(optimizer)
+        self._wrapped = (*self._wrapped, wrapped)
+        return wrapped
 
     def step(self, model: Any, loss: Any) -> None:
         """In a train step for PyTorch: update the model, with this member's settings.
@@ -150,7 +174,11 @@ class WhileTraining(Results):
         from lepton.training.arguments import parse  # noqa: PLC0415
         from lepton.training.course import Course  # noqa: PLC0415
 
-        wanted = parse(train_step, **given)
+        if self._wrapped and given.get("base_optimizer") is not None:
+            raise InputError(
+                "base_optimizer is given, and a torch optimizer is wrapped; expected one of them"
+            )
+        wanted = parse(train_step, **{**given, **self._of_wrapped()})
         learner = wanted.task.learner()
         at = self._population(how, wanted, learner)
         course = Course(wanted.task, learner, at, self._journal.checkpoints)
@@ -169,6 +197,9 @@ class WhileTraining(Results):
         self._at = drive.at
         self._models.here = course.best_model(drive.at)
         return self._usable(drive.last_error)
+
+    def _of_wrapped(self) -> dict[str, Any]:
+        return {"base_optimizer": self._wrapped} if self._wrapped else {}
 
     def _population(
         self, how: Literal["minimize", "maximize"], wanted: Wanted, learner: Learner

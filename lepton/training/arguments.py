@@ -162,6 +162,9 @@ def declared(content: Mapping[str, Any], wanted: Wanted, learner: Learner) -> De
             "generation": wanted.population or content["generation"],
         }
     )
+    check = getattr(learner, "check_space", None)
+    if check is not None:
+        check(known.space)
     return replace(
         known,
         start_from=known.start_from or _start(known.space, learner.start),

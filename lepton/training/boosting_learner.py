@@ -96,7 +96,8 @@ class BoostingLearner:
         if model.__sklearn_is_fitted__():
             self._raw = bytes(model.get_booster().save_raw("ubj"))
             self._classes = getattr(model, "n_classes_", 0)
-        self._is_loaded = self._raw is not None
+        self._handed_over = dict(vars(model))
+        self._is_loaded = True
         self._columns: int | None = None
         self._matrices: list[tuple[Batch, Any]] = []
 
@@ -178,10 +179,15 @@ class BoostingLearner:
 
     def model(self) -> Any:
         """The estimator that was handed over, with the booster as it is now."""
-        if self._raw is not None and not self._is_loaded:
-            self._model.load_model(bytearray(self._raw))
-            # What the booster knows better; as params they would bind the user's next `fit`.
-            self._model.base_score = self._own.get("base_score")
+        if not self._is_loaded:
+            vars(self._model).clear()
+            vars(self._model).update(self._handed_over)
+            if self._raw is not None:
+                # Not into the booster that is there: that may be the one that was handed over.
+                vars(self._model).pop("_Booster", None)
+                self._model.load_model(bytearray(self._raw))
+                # What the booster knows better; as a param it would bind the user's next `fit`.
+                self._model.base_score = self._own.get("base_score")
             self._is_loaded = True
         return self._model
 
@@ -200,12 +206,13 @@ class BoostingLearner:
 
     def _matrix(self, data: Batch) -> Any:
         """The data as XGBoost sorts it, once: it does not change."""
-        for known, matrix in self._matrices:
-            if all(part is other for part, other in zip(known, data, strict=True)):
-                return matrix
-        matrix = _matrix(data, self._own)
-        self._matrices = [(data, matrix), *self._matrices][:MATRICES]
-        return matrix
+        for entry in self._matrices:
+            if all(part is other for part, other in zip(entry[0], data, strict=True)):
+                break
+        else:
+            entry = data, _matrix(data, self._own)
+        self._matrices = [entry, *(e for e in self._matrices if e is not entry)][:MATRICES]
+        return entry[1]
 
     def _loss(self, booster: Any, matrix: Any) -> float:
         """The last metric, of which early stopping takes the last one too."""

@@ -106,10 +106,12 @@ def test_data_is_sorted_once(monkeypatch):
     matrix = xgboost.DMatrix
     trained = Trained(classifier())
     monkeypatch.setattr(xgboost, "DMatrix", lambda *a, **k: made.append(a) or matrix(*a, **k))
+    held_out = trained.learner.rows(trained.data, np.arange(30))
     for _ in range(3):
         trained.train()
         trained.learner.evaluate(trained.data)
-    assert len(made) == 1
+        trained.learner.evaluate(held_out)
+    assert len(made) == 2
 
 
 # --- the model
@@ -215,6 +217,7 @@ def test_from_the_beginning_there_are_no_trees(tmp_path):
     trained.train()
     once = trained.trees()
     trained.learner.load(tmp_path)
+    assert not trained.learner.model().__sklearn_is_fitted__()
     trained.train()
     assert trained.trees() == once
 

@@ -1,0 +1,105 @@
+"""Optimizer.minimize(steps=...) with PyTorch, scikit-learn and XGBoost, from end to end."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import xgboost
+from sklearn.linear_model import SGDClassifier
+from torch.nn import functional as F  # noqa: N812  (as everybody calls it)
+
+import lepton
+from lepton_core.errors import InputError
+
+RNG = np.random.Generator(np.random.PCG64(0))
+X = RNG.normal(size=(200, 6))
+Y = (X[:, 0] + X[:, 1] > 0).astype(int)
+SHORT = {"steps": 12, "population": 4, "interval": 4, "data": (X, Y), "progress": False}
+
+
+# An optimizer's folder goes when the optimizer is forgotten, of which Python warns.
+pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
+
+
+def module():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        return torch.nn.Sequential(
+            torch.nn.Linear(6, 8),
+            torch.nn.BatchNorm1d(8),
+            torch.nn.Dropout(0.2),
+            torch.nn.Linear(8, 2),
+        )
+
+
+def by_step(optimizer, workers=1):
+    model = module()
+
+    def train_step(model, x, y):
+        loss = F.cross_entropy(model(x), y)
+        optimizer.step(model, loss)
+        return loss
+
+    optimizer.minimize(train_step, model=model, workers=workers, **SHORT)
+
+
+def by_wrapping(optimizer, workers=1):
+    model = module()
+    opt = optimizer.wrap(torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.01))
+
+    def train_step(model, x, y):
+        opt.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        opt.step()
+        return loss
+
+    optimizer.minimize(train_step, model=model, workers=workers, **SHORT)
+
+
+def by_partial_fit(optimizer, workers=1):
+    model = SGDClassifier(loss="log_loss")
+    optimizer.minimize(model=model, workers=workers, **SHORT)
+
+
+def by_boosting(optimizer, workers=1):
+    model = xgboost.XGBClassifier(n_jobs=1)
+    optimizer.minimize(model=model, workers=workers, **SHORT)
+
+
+def schedule(train, workers=1):
+    with lepton.Optimizer(seed=3) as optimizer:
+        train(optimizer, workers)
+        assert len(optimizer.trials) == 12
+        assert optimizer.best_loss < np.log(2)
+        return optimizer.schedule
+
+
+@pytest.mark.parametrize("train", [by_step, by_wrapping, by_partial_fit, by_boosting])
+def test_a_population_trains_and_comes_out_the_same_again(train):
+    assert schedule(train).equals(schedule(train))
+
+
+@pytest.mark.parametrize("train", [by_wrapping, by_boosting])
+def test_workers_come_to_the_same_end(train):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in a worker
+    try:
+        assert schedule(train, workers=2).equals(schedule(train))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_a_space_is_checked_before_anything_is_trained():
+    model = SGDClassifier()
+    with pytest.raises(InputError, match="the space has 'lr', which SGDClassifier does not"):
+        lepton.Optimizer({"lr": lepton.Float(0, 1)}).minimize(model=model, **SHORT)
+    assert not hasattr(model, "coef_")
+
+
+def test_a_wrapped_optimizer_and_a_base_optimizer_are_one_too_many():
+    optimizer, model = lepton.Optimizer(), module()
+    optimizer.wrap(torch.optim.SGD(model.parameters()))
+    with pytest.raises(InputError, match="expected one of them"):
+        optimizer.minimize(print, model=model, base_optimizer=torch.optim.SGD, **SHORT)
