@@ -27,7 +27,7 @@ from lepton_tasks.objective import source_file
 from lepton_tasks.pool import Job, WorkerPool, working
 from lepton_tasks.stop_signals import stopping_on_signals
 from lepton_tasks.store import Store, address, connect, exists, reachable
-from lepton_tasks.sweep_record import SweepRecord
+from lepton_tasks.sweep_record import SweepRecord, check_has_objective
 from lepton_tasks.sweep_yaml import SweepSource
 from lepton_tasks.trial import StopSignal
 
@@ -186,6 +186,7 @@ def _identify(
         record = SweepRecord(store, entry)
     record.store = store
     record.check_drivable()
+    check_has_objective(record.declaration)
     declaration, settings = source.parse(record.declaration)
     declaration.check_same_identity(record.declaration)
     return declaration, settings, record

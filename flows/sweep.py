@@ -26,7 +26,7 @@ from lepton_flows.loop import drive
 from lepton_flows.observer import Driving, Observer, observer
 from lepton_tasks.prefect_server import loopback_server
 from lepton_tasks.store import load_libraries
-from lepton_tasks.sweep_record import find_sweep
+from lepton_tasks.sweep_record import find_to_resume
 from lepton_tasks.sweep_yaml import SweepSource, find_or_read, from_dict, read
 
 MAX_TASK_RUNS = 1000  # of one flow run: beyond it Prefect's own record loses events
@@ -85,7 +85,7 @@ def _resume(
     Raises:
         LeptonError: See `lepton_core.errors`; each says what to do.
     """
-    find_sweep(name)  # an unknown name is an error, not a new sweep
+    find_to_resume(name)  # an unknown name is an error, not a new sweep
     return _run(find_or_read(name, file), workers=workers, take_over=take_over)
 
 

@@ -6,14 +6,29 @@ is not recorded the folders are all there is.
 
 from __future__ import annotations
 
+import os
 import shutil
+import weakref
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 
 from lepton_core.errors import CheckpointError
 
 START = "start"  # the model as it was handed over
+
+
+def folder_of(owner: object) -> Path:
+    """A new folder of this machine that goes when its owner does, or this process ends."""
+    folder = Path(mkdtemp(prefix="lepton-"))
+    weakref.finalize(owner, _remove, folder, os.getpid())
+    return folder
+
+
+def _remove(folder: Path, pid: int) -> None:
+    if os.getpid() == pid:  # not in a forked child
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Checkpoints:

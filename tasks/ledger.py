@@ -39,6 +39,7 @@ from lepton_tasks.kept_files import keep_file
 from lepton_tasks.lease import Lease
 from lepton_tasks.members import TRAIN_LOSS, Members
 from lepton_tasks.objective import Outcome
+from lepton_tasks.parent_note import parent_note
 from lepton_tasks.reports import Point
 from lepton_tasks.seals import seal_key, seal_texts
 from lepton_tasks.snapshots import Keeper, snapshot_key
@@ -127,7 +128,7 @@ class MlflowLedger:
                 records.SWEEP: name,
                 records.LEDGER: ledger,
                 **records.declaration_tags(self.declaration),
-                "mlflow.note.content": _note(self.declaration, settings),
+                "mlflow.note.content": parent_note(self.declaration, settings),
             }
             orphan = self.client.create_run(
                 write_points.PARENT_RUN, self.record.store.experiment_id, run_name=name, tags=tags
@@ -400,19 +401,3 @@ def _params(declaration: Declaration, proposal: Proposal) -> Sequence[Any]:
 
     strings = declaration.space.to_strings(proposal.params)
     return [Param(name, text) for name, text in strings.items()]
-
-
-def _note(declaration: Declaration, settings: Settings) -> str:
-    """The parent run's description in the MLflow UI."""
-    name = declaration.name
-    if settings.objective:
-        of, resume = f" of `{settings.objective}`", f"lepton resume {name}"
-    else:  # a function in somebody's process
-        of, resume = "", f"lepton.Optimizer(name='{name}').{declaration.direction}(objective)"
-    return (
-        f"A Lepton sweep: {declaration.direction} `{declaration.metric}`{of} over "
-        f"{len(declaration.space)} params, seed {declaration.seed}, "
-        f"generations of {declaration.generation}.\n\n"
-        f"Its trials are the nested runs. Go on with it: `{resume}`; "
-        f"prove its history: `lepton verify {name}`."
-    )

@@ -8,8 +8,13 @@ from dataclasses import replace
 from typing import Any, overload
 
 from lepton_core.canonical import shown
-from lepton_core.declaration import Settings
-from lepton_core.errors import RecordError, UnfinishedImportError, UnknownSweepError
+from lepton_core.declaration import Declaration, Settings
+from lepton_core.errors import (
+    InputError,
+    RecordError,
+    UnfinishedImportError,
+    UnknownSweepError,
+)
 from lepton_core.events import Event, SettingsAmended, SweepDeclared
 from lepton_core.fold import SweepState
 from lepton_tasks import records, register
@@ -265,5 +270,40 @@ def find_sweep(name: str) -> tuple[Store, Entry]:
     raise UnknownSweepError(
         f"no sweep named {name!r} in {where.place} (there are: {known}).\n"
         "MLFLOW_TRACKING_URI says which store; unset, it is mlruns/ of the current directory.",
+        name=name,
+    )
+
+
+def find_to_resume(name: str) -> None:
+    """Do nothing if the store has that sweep, and it is one of an objective.
+
+    Raises:
+        UnknownSweepError: The store has no sweep of that name; names those that it has.
+        InputError: It trains a population, which its script drives.
+        StoreUnreachableError: The store failed.
+    """
+    store, entry = find_sweep(name)
+    with reachable(store.address.place):
+        run = run_or_none(store.client, entry.ledger)
+        tags = {} if run is None else run.data.tags
+    # What is wrong with the record is said by who reads all of it.
+    if tags.get(records.DECLARATION + records.DIGEST) == entry.digest:
+        check_has_objective(records.read_declaration(tags))
+
+
+def check_has_objective(declaration: Declaration) -> None:
+    """Do nothing if a sweep evaluates an objective, which a sweep file can name.
+
+    Raises:
+        InputError: It trains a population, which its script drives.
+    """
+    if declaration.training is None:
+        return
+    name, direction = declaration.name, declaration.direction
+    raise InputError(
+        f"sweep {name!r} trains a population: a model and a train step, which no sweep file "
+        "names. Run its script again, which goes on from here: "
+        f"lepton.Optimizer(name={name!r}).{direction}(train_step, steps=..., model=model, "
+        "data=(x, y))",
         name=name,
     )

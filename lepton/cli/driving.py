@@ -17,7 +17,7 @@ from lepton.cli.output import (
     trials_text,
     two_columns,
 )
-from lepton_tasks.sweep_record import find_sweep
+from lepton_tasks.sweep_record import find_to_resume
 
 if TYPE_CHECKING:
     from lepton_tasks.sweep_yaml import SweepSource
@@ -36,7 +36,7 @@ def resume(arguments: argparse.Namespace) -> int:
     """Go on with a sweep by its name."""
     from lepton_tasks.sweep_yaml import find_or_read  # noqa: PLC0415
 
-    find_sweep(arguments.name)  # an unknown name is said at once
+    find_to_resume(arguments.name)  # an unknown name is said at once
     source = find_or_read(arguments.name, arguments.file)
     return _drive(arguments, source, {"name": arguments.name, "file": arguments.file})
 

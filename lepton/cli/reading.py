@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from lepton.cli.output import (
@@ -10,6 +12,7 @@ from lepton.cli.output import (
     console,
     number_text,
     param_rows,
+    param_text,
     plain,
     print_json,
     program,
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 STATUS_KEYS = (
     *("name", "state", "driver", "trials", "failed", "generations", "open", "target", "exhausted"),
+    "training",
     *("driven_s", "best", "proposers", "judge", "shares", "store", "run_id"),
 )
 
@@ -46,9 +50,11 @@ def status(arguments: argparse.Namespace) -> int:
     done = trials_text(
         content["trials"], content["target"]["trials"], exhausted=content["exhausted"]
     )
+    training = content["training"]
     rows = {
         "sweep": content["name"],
         "state": content["state"] + (f" by {driver}" if driver else ""),
+        **({"trained": _trained_text(training)} if training else {}),
         "trials": f"{done}; {content['failed']} failed",
         "generation": f"{content['generations']} sealed, {content['open']} trials of the next done",
         "best": "none yet" if best is None else best_text(best),
@@ -85,6 +91,7 @@ def _status(record: SweepRecord) -> dict[str, Any]:
             "hours": budget.hours if budget else None,
         },
         "exhausted": untried(state) == 0,
+        "training": _training(state),
         "driven_s": state.driven_s,
         "best": _best(state.best),
         "proposers": dict(state.proposed),
@@ -93,6 +100,35 @@ def _status(record: SweepRecord) -> dict[str, Any]:
         "store": record.store.address.place,
         "run_id": record.parent,
     }
+
+
+def _training(state: SweepState) -> dict[str, int] | None:
+    """How far a population has come, which trains; None for any other sweep."""
+    declaration, training = state.declaration, state.declaration.training
+    if training is None:
+        return None
+    target = state.settings.budget.trials if state.settings else None
+    members = declaration.generation
+    rounds = training.rounds if target is None else -(-target // members)
+    return {
+        "steps": training.steps_before(state.generations_done),
+        "target": training.steps_before(rounds),
+        "rounds": rounds,
+        "members": members,
+    }
+
+
+def _trained_text(training: Mapping[str, int]) -> str:
+    """How far a population has come, for people.
+
+    Example:
+        >>> _trained_text({"steps": 450, "target": 1000, "rounds": 20, "members": 8})
+        '450 of 1000 steps by each of 8 members, in 20 rounds'
+    """
+    return (
+        f"{training['steps']} of {training['target']} steps by each of {training['members']} "
+        f"members, in {training['rounds']} rounds"
+    )
 
 
 def _at_target(state: SweepState) -> bool:
@@ -167,8 +203,13 @@ def best(arguments: argparse.Namespace) -> int:
         )
     found["run_id"] = record.seals.runs(found["generation"])[found["slot"]]
     advised = _recommended(record) or found
+    led = _schedule(record, advised["number"])
     if arguments.json:
-        print_json({"name": arguments.name, "recommended": advised, "lowest": found})
+        content = {"name": arguments.name, "recommended": advised, "lowest": found}
+        print_json(content if led is None else {**content, "schedule": led})
+        return 0
+    if led is not None:
+        _print_schedule(advised, led)
         return 0
     same = advised["number"] == found["number"]
     out = console()
@@ -180,6 +221,36 @@ def best(arguments: argparse.Namespace) -> int:
             "They differ because the losses look noisy: the lowest may be partly luck.", style="dim"
         )
     return 0
+
+
+def _schedule(record: SweepRecord, number: int) -> list[dict[str, Any]] | None:
+    """What led to a trial's model, where a population trains."""
+    from lepton_core.events import sealed_trials  # noqa: PLC0415
+    from lepton_core.population.schedule import schedule  # noqa: PLC0415
+
+    training = record.declaration.training
+    if training is None:
+        return None
+    return schedule(sealed_trials(record.events), number, training)
+
+
+def _print_schedule(best: Mapping[str, Any], rows: list[dict[str, Any]]) -> None:
+    """The settings that led to the best model, a line for each that they were kept for."""
+    from rich.table import Table  # noqa: PLC0415
+
+    out = console()
+    out.print(two_columns({"recommended": best_text(best), "trained": "with these settings"}))
+    names = list(dict.fromkeys(name for row in rows for name in row["settings"]))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("steps", "loss", *names):
+        table.add_column(plain(heading), overflow="fold")
+    for settings, kept in groupby(rows, key=lambda row: row["settings"]):
+        intervals = list(kept)
+        first, last = intervals[0], intervals[-1]
+        steps = f"{first['from_step']} - {last['to_step']}"
+        values = (param_text(settings.get(name)) for name in names)
+        table.add_row(*map(plain, (steps, number_text(last["loss"]), *values)))
+    out.print(table)
 
 
 def _recommended(record: SweepRecord) -> dict[str, Any] | None:

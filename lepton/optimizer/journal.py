@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from lepton_core import asking
@@ -19,7 +18,7 @@ from lepton_core.errors import SweepError
 from lepton_core.events import Proposal, TrialRecord
 from lepton_core.reporting import Reporter
 from lepton_tasks.attempts import OpenSlot
-from lepton_tasks.checkpoints import Checkpoints
+from lepton_tasks.checkpoints import Checkpoints, folder_of
 from lepton_tasks.models import Models, no_model
 from lepton_tasks.objective import Outcome
 from lepton_tasks.reports import Point
@@ -161,8 +160,7 @@ class Journal:
     @cached_property
     def checkpoints(self) -> Checkpoints:
         """What a population goes on from: a folder that goes with this journal."""
-        self._folder = TemporaryDirectory(prefix="lepton-")
-        return Checkpoints(Path(self._folder.name))
+        return Checkpoints(folder_of(self))
 
     def keep_best(self, models: Models, best: Mapping[int, Any], at: Asking) -> None:
         """Keep the model of a population's best trial, by the trial's number."""

@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
 
@@ -26,6 +24,7 @@ from lepton_flows.loop import open_proposals
 from lepton_tasks import recorded_metrics, register
 from lepton_tasks.active_run import on_run
 from lepton_tasks.attempts import FAILED, FINISHED, KILLED, OpenSlot, open_slots
+from lepton_tasks.checkpoints import folder_of
 from lepton_tasks.models import Models, has_model, load, log, no_model
 from lepton_tasks.objective import Outcome
 from lepton_tasks.recorded_checkpoints import RecordedCheckpoints
@@ -292,8 +291,8 @@ class MlflowJournal(Journal):
     @cached_property
     def checkpoints(self) -> RecordedCheckpoints:
         """What a population goes on from: artifacts of the trials' runs."""
-        self._folder = TemporaryDirectory(prefix="lepton-")
-        return RecordedCheckpoints(Path(self._folder.name), lambda: find(self.name, self.address))
+        name, where = self.name, self.address
+        return RecordedCheckpoints(folder_of(self), lambda: find(name, where))
 
     def keep_best(self, models: Models, best: Mapping[int, Any], at: Asking) -> None:
         """Log the model of a population's best trial to its run, and the schedule to the parent.
