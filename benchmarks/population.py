@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 DEVELOPMENT = ("cancer", "diabetes", "classes", "noisy", "shapes", "friedman")
 REPORT = ("digits",)
+IMAGES = ("shapes", "digits")
 HIDDEN = 64
 SPACE = Space(
     {
@@ -138,7 +139,9 @@ def problem(name: str, seed: int) -> Problem:
     cuts = len(y) * 6 // 10, len(y) * 8 // 10
     parts = np.split(rows, cuts)
     first = parts[0]
-    x = (x - x[first].mean(axis=0)) / (x[first].std(axis=0) + 1e-6)
+    # A pixel that is dark in all training images has no spread of its own to be divided by.
+    spread = x[first].std() if name in IMAGES else x[first].std(axis=0)
+    x = (x - x[first].mean(axis=0)) / (spread + 1e-6)
     inputs = torch.tensor(x, dtype=torch.float32)
     if y.dtype.kind == "f":
         targets = torch.tensor((y - y[first].mean()) / y[first].std(), dtype=torch.float32)
