@@ -17,11 +17,13 @@ class Rules:
 
     Selection is greedy: what lowers the loss now is not what lowers it in the end (Dalibard and
     Jaderberg, "Faster improvement rate population based training", 2021,
-    https://arxiv.org/abs/2109.13800). A low learning rate is the plainest case. So few members are
-    replaced early, while there is much to come, and many late.
+    https://arxiv.org/abs/2109.13800). A low learning rate is the plainest case: replaced from the
+    start, all members are soon copies of one that settled too early. So nobody is replaced in the
+    first half, unless it failed; then more and more are, and in the last round all.
 
     Attributes:
-        first: The share of members that is replaced after the first round.
+        begin: The share of the training before which only failed members are replaced.
+        first: The share of members that is replaced from then on.
         last: The share that is replaced before the last round; in between it grows evenly.
         parents: The share of checkpoints, the best ones, that others go on from.
         reach: How far settings may lie from the parent's along one dimension of the unit cube: a
@@ -36,9 +38,10 @@ class Rules:
         credit: How the proposers share the replaced members.
     """
 
+    begin: float = 0.5
     first: float = 0.125
     last: float = 1.0
-    parents: float = 0.25
+    parents: float = 0.5
     reach: float = 0.3
     gain: float = 0.5
     window: int = 4
@@ -49,13 +52,18 @@ class Rules:
     credit: Credit = _SHARING
 
     def replaced(self, progress: float, slots: int) -> int:
-        """How many members are replaced, of those in so many slots: one at least.
+        """How many members are replaced, of those in so many slots.
+
+        One that is alone has nobody to be chosen from: it explores in every round.
 
         Args:
-            progress: From 0, after the first round, to 1, before the last.
+            progress: From 0, in the first round, to 1, in the last.
             slots: How many members there are.
         """
-        share = self.first + (self.last - self.first) * progress
+        if progress < self.begin and slots > 1:
+            return 0
+        late = (progress - self.begin) / (1 - self.begin)
+        share = self.first + (self.last - self.first) * max(0.0, late)
         return min(slots, max(1, int(share * slots + 0.5)))
 
     def bred_from(self, slots: int) -> int:

@@ -29,10 +29,10 @@ def places(
     """What each member does next, by slot.
 
     Truncation selection (Jaderberg et al., "Population based training of neural networks", 2017,
-    https://arxiv.org/abs/1711.09846, section 4.1): the worst go on from copies of the best, others
-    keep on. The best checkpoint of all is among those that are copied, however old it is, so a
-    population that went astray, or overfits by now, goes back. Failed members are replaced, or,
-    where all failed, go on from where they were.
+    https://arxiv.org/abs/1711.09846, section 4.1): the worst go on from copies of the better half,
+    others keep on; when and how many, see `Rules`. The best checkpoint of all is among those that
+    are copied, however old it is, so a population that went astray, or overfits by now, goes back.
+    Failed members are replaced, or, where all failed, go on from where they were.
     """
     spare = [None] * (slots - len(state.lineages))  # a seal may lack members: another wrote it
     lineages = (*state.lineages, *spare)[:slots]
@@ -64,6 +64,6 @@ def _order(one: Checkpoint) -> tuple[float, int]:
 
 
 def _progress(declaration: Declaration, generation: int) -> float:
-    """From 0, after the first round, to 1, before the last one and ever after."""
+    """From 0, in the first round, to 1, in the last one and ever after."""
     rounds = declaration.training.rounds if declaration.training else 1
-    return min(1.0, (generation - 1) / max(1, rounds - 2))
+    return min(1.0, generation / max(1, rounds - 1))
