@@ -21,7 +21,7 @@ SPACE = Space(
     {
         "learning_rate": Float(1e-4, 1e-1, log=True),
         "momentum": Float(0.5, 0.99),
-        "weight_decay": Float(1e-6, 1e-1, log=True),
+        "weight_decay": Float(1e-6, 1.0, log=True),
         "batch_size": Choice([16, 32, 64, 128, 256]),
         "clip_norm": Float(0.1, 10.0, log=True),
     }
