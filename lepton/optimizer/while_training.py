@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict
 
 from lepton.optimizer.beginning import NAME
+from lepton.optimizer.journal import say
 from lepton.optimizer.results import Results
 from lepton_core import asking
 from lepton_core.asking import Asking
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from lepton.training.arguments import Wanted
     from lepton.training.learner import Learner
-    from lepton.training.torch_wrapper import WrappedOptimizer
+    from lepton.training.torch.wrapper import WrappedOptimizer
 
 
 class TrainingArguments(TypedDict, total=False):
@@ -89,7 +90,7 @@ class WhileTraining(Results):
         Raises:
             InputError: It is no torch optimizer.
         """
-        from lepton.training.torch_wrapper import WrappedOptimizer  # noqa: PLC0415
+        from lepton.training.torch.wrapper import WrappedOptimizer  # noqa: PLC0415
 
         wrapped = WrappedOptimizer(optimizer)
         self._wrapped = (*self._wrapped, wrapped)
@@ -110,7 +111,7 @@ class WhileTraining(Results):
         method("step", "PyTorch")(model, loss)
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Mapping[str, Any]:
         """In a train step: this member's settings at this moment, those of your own too.
 
         Raises:
@@ -118,7 +119,7 @@ class WhileTraining(Results):
         """
         from lepton.training.under_way import current  # noqa: PLC0415
 
-        return dict(current("optimizer.settings")[1])
+        return current("optimizer.settings")[1]
 
     @property
     def schedule(self) -> pd.DataFrame:
@@ -183,7 +184,7 @@ class WhileTraining(Results):
         at = self._population(how, wanted, learner)
         course = Course(wanted.task, learner, at, self._journal.checkpoints)
         target = course.trials_to(wanted.steps)
-        course.rehearse(at)
+        course.rehearse(at, say)
         self._at, self._models.direction = at, at.state.declaration.direction
         drive = Drive(self._journal, at, self._models, self._metrics, course)
         try:

@@ -8,6 +8,7 @@ from typing import Any
 
 from lepton.training.interval import Task
 from lepton.training.learner import Learner
+from lepton.training.rows import rows_of
 from lepton_core.canonical import Params, shown
 from lepton_core.declaration import MAX_GENERATION, MAX_STEPS, Declaration, Training
 from lepton_core.errors import IdentityError, InputError, SpaceError
@@ -99,7 +100,7 @@ def _parts(data: Any, name: str) -> tuple[Any, ...]:
             "example, such as (x, y)"
         )
     try:
-        lengths = [len(part) for part in data]
+        lengths = [rows_of(part) for part in data]
     except TypeError:
         raise InputError(
             f"{name} holds something without a length; expected arrays with a row for each "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +93,21 @@ class Course:
         """How many trials it takes until each member has taken so many steps."""
         return self._population * self._training.rounds_to(steps)
 
-    def rehearse(self, at: Asking) -> None:
-        """Take a step and judge a few rows before any trial is spent, then put the model back."""
+    def rehearse(self, at: Asking, say: Callable[[str], None]) -> None:
+        """Take a step and judge a few rows before any trial is spent, then put the model back.
+
+        Args:
+            at: The population.
+            say: Told which settings have no effect.
+        """
         space, starts = at.state.declaration.space, at.state.declaration.start_from
-        self.interval.rehearse(starts[0] if starts else space.decode([0.5] * len(space)))
+        idle = self.interval.rehearse(starts[0] if starts else space.decode([0.5] * len(space)))
+        if idle:
+            names, known = ", ".join(map(repr, sorted(idle))), ", ".join(self.learner.space)
+            say(
+                f"{names} of the space seems to have no effect: the train step did not read it "
+                f"from optimizer.settings, and what Lepton applies by itself is {known}"
+            )
 
     def begin(self, at: Asking) -> None:
         """Have the model as it was handed over, here and for other processes.

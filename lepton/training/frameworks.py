@@ -49,7 +49,7 @@ def learner_for(
                 f"train_step is {shown(train_step)}; expected a function train_step(model, x, y) "
                 "that takes a step on a batch and returns its loss"
             )
-        where = "keras_learner.KerasLearner" if found == "keras" else "torch_learner.TorchLearner"
+        where = "keras.learner.KerasLearner" if found == "keras" else "torch.learner.TorchLearner"
         extra = "tensorflow" if found == "keras" else "torch"
         return _class(where, extra)(model, train_step, evaluate, base_optimizer)  # type: ignore[no-any-return]
     name = type(model).__name__
@@ -60,8 +60,8 @@ def learner_for(
                 "method; leave it out, as in minimize(steps=..., model=..., data=(x, y))"
             )
     if found == "xgboost":
-        return _class("boosting_learner.BoostingLearner", "xgboost")(model, evaluate)  # type: ignore[no-any-return]
-    return _class("partial_fit_learner.PartialFitLearner", None)(model, evaluate)  # type: ignore[no-any-return]
+        return _class("estimators.boosting.BoostingLearner", "xgboost")(model, evaluate)  # type: ignore[no-any-return]
+    return _class("estimators.partial_fit.PartialFitLearner", None)(model, evaluate)  # type: ignore[no-any-return]
 
 
 def _framework(model: Any) -> str:
@@ -101,7 +101,7 @@ def _class(where: str, extra: str | None) -> Any:
     Raises:
         MissingExtraError: A library that it works with is not installed.
     """
-    module, _, name = where.partition(".")
+    module, _, name = where.rpartition(".")
     try:
         return getattr(importlib.import_module(f"lepton.training.{module}"), name)
     except MissingExtraError:

@@ -15,6 +15,7 @@ import numpy as np
 
 from lepton.training.batches import Position, split, stream
 from lepton.training.learner import Batch, Evaluate, Learner, TrainStep
+from lepton.training.rows import rows_of
 from lepton.training.under_way import under_way
 from lepton_core.canonical import Params, shown
 from lepton_core.declaration import Training
@@ -79,12 +80,12 @@ class Rows:
             self.train, self.held_out = data, learner.prepare(task.validation)
         else:
             target = task.data[1] if len(task.data) > 1 else None
-            train, held = split(len(data[0]), task.validation, seed, target)
+            train, held = split(rows_of(data[0]), task.validation, seed, target)
             self.train, self.held_out = learner.rows(data, train), learner.rows(data, held)
             self.train = learner.prepare(self.train)
             self.held_out = learner.prepare(self.held_out)
-        self.count = len(self.train[0])
-        self.shape = {"training": self.count, "held out": len(self.held_out[0])}
+        self.count = rows_of(self.train[0])
+        self.shape = {"training": self.count, "held out": rows_of(self.held_out[0])}
 
     def batches(self, settings: Params, walk: Walk) -> Iterator[Batch]:
         """Endless mini-batches from where the walk is; or all the data each time."""
@@ -170,22 +171,28 @@ class Interval:
                 expected=found,
             )
 
-    def rehearse(self, settings: Params) -> None:
+    def rehearse(self, settings: Params) -> set[str]:
         """Take one step and judge a few rows, then put everything back.
 
         Whatever is wrong with the train step shows before any trial is spent on it.
+
+        Returns:
+            The settings that have no effect: neither does the framework's optimizer have them, nor
+            did the train step read them.
         """
         learner = self.learner
         with TemporaryDirectory(prefix="lepton-") as kept, self.seeded(0):
             learner.save(Path(kept))
             try:
-                with under_way(learner, settings):
+                with under_way(learner, settings) as given:
                     batches = self.rows.batches(settings, Walk(Position()))
                     learner.train(settings, batches, 1, 0)
-                    count = min(2, len(self.rows.held_out[0]))
+                    count = min(2, self.rows.shape["held out"])
                     learner.evaluate(learner.rows(self.rows.held_out, np.arange(count)))
             finally:
                 learner.load(Path(kept))
+        checked = hasattr(learner, "check_space")  # then it has all of them
+        return set() if checked else set(settings) - set(learner.space) - given.read
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Train the trial's interval; returns the losses."""

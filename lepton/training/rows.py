@@ -22,6 +22,20 @@ def parts_of(data: Any) -> tuple[Any, ...]:
     return tuple(data)
 
 
+def rows_of(part: Any) -> int:
+    """How many rows a part has; a sparse matrix has no length.
+
+    Raises:
+        TypeError: It has none.
+
+    Example:
+        >>> rows_of([[1.0, 2.0], [3.0, 4.0]])
+        2
+    """
+    shape = getattr(part, "shape", None)
+    return int(shape[0]) if shape else len(part)
+
+
 def check_rows(parts: tuple[Any, ...]) -> None:
     """See that all parts have the same number of rows.
 

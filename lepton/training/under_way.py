@@ -6,7 +6,7 @@ of the training around it; so the learner is found here, whoever asks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,12 +14,53 @@ from lepton.training.learner import Learner
 from lepton_core.canonical import Params, shown
 from lepton_core.errors import InputError, SweepError
 
-_stack: list[tuple[Learner, Params]] = []
+
+class Settings(Mapping[str, Any]):
+    """A member's settings, which notes what of them the train step reads.
+
+    Example:
+        >>> settings = Settings({"learning_rate": 0.1, "dropout": 0.2})
+        >>> settings["dropout"], settings.read
+        (0.2, {'dropout'})
+    """
+
+    def __init__(self, settings: Params) -> None:
+        self._settings, self.read = dict(settings), set[str]()
+
+    def __getitem__(self, name: str) -> Any:
+        """The value of a setting that is active.
+
+        Raises:
+            KeyError: There is none of that name; it names those that are.
+        """
+        self.read.add(name)
+        if name not in self._settings:
+            raise KeyError(f"{name!r} is no setting of this member, which has {list(self)}")
+        return self._settings[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Their names; who asks for all of them is taken to read all."""
+        self.read.update(self._settings)
+        return iter(self._settings)
+
+    def __len__(self) -> int:
+        """How many they are."""
+        return len(self._settings)
+
+    def __repr__(self) -> str:
+        """As of a dict."""
+        return repr(self._settings)
+
+
+_stack: list[tuple[Learner, Settings]] = []
 
 
 @contextmanager
-def under_way(learner: Learner, settings: Params) -> Iterator[None]:
+def under_way(learner: Learner, settings: Params) -> Iterator[Settings]:
     """While this learner trains, or is judged, with these settings.
+
+    Returns:
+        The settings as the train step is given them.
 
     Raises:
         SweepError: Another one is: a train step that itself tunes.
@@ -29,14 +70,15 @@ def under_way(learner: Learner, settings: Params) -> Iterator[None]:
             "a model is being trained in this process; a train step cannot train another one with "
             "Lepton, and one process trains one model at a time"
         )
-    _stack.append((learner, settings))
+    given = Settings(settings)
+    _stack.append((learner, given))
     try:
-        yield
+        yield given
     finally:
         _stack.pop()
 
 
-def current(what: str) -> tuple[Learner, Params]:
+def current(what: str) -> tuple[Learner, Settings]:
     """The learner at work, and its settings.
 
     Args:

@@ -1,4 +1,4 @@
-"""lepton.training.boosting_learner, with XGBoost."""
+"""lepton.training.estimators.boosting, with XGBoost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import xgboost
 from scipy import sparse
 from sklearn.metrics import log_loss, root_mean_squared_error
 
-from lepton.training.boosting_learner import BoostingLearner
+from lepton.training.estimators.boosting import BoostingLearner
 from lepton_core.domains import Float
 from lepton_core.errors import CheckpointError, InputError
 from lepton_core.space import Space

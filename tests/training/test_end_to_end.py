@@ -18,10 +18,6 @@ Y = (X[:, 0] + X[:, 1] > 0).astype(int)
 SHORT = {"steps": 12, "population": 4, "interval": 4, "data": (X, Y), "progress": False}
 
 
-# An optimizer's folder goes when the optimizer is forgotten, of which Python warns.
-pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
-
-
 def module():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
@@ -103,3 +99,25 @@ def test_a_wrapped_optimizer_and_a_base_optimizer_are_one_too_many():
     optimizer.wrap(torch.optim.SGD(model.parameters()))
     with pytest.raises(InputError, match="expected one of them"):
         optimizer.minimize(print, model=model, base_optimizer=torch.optim.SGD, **SHORT)
+
+
+def test_a_setting_that_nothing_heeds_is_named(caplog):
+    model = module()
+    optimizer = lepton.Optimizer(
+        {
+            "lr": lepton.Float(0.001, 0.1),
+            "smoothing": lepton.Float(0, 0.2),
+            "momentum": lepton.Float(0.5, 0.9),
+        }
+    )
+
+    def train_step(model, x, y):
+        smoothing = optimizer.settings["smoothing"]
+        loss = F.cross_entropy(model(x), y, label_smoothing=smoothing)
+        optimizer.step(model, loss)
+        return loss
+
+    optimizer.minimize(train_step, model=model, **SHORT)
+    (said,) = caplog.messages
+    assert said.startswith("'lr' of the space seems to have no effect")
+    assert "learning_rate" in said

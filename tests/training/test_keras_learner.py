@@ -1,4 +1,4 @@
-"""lepton.training.keras_learner: in a process of its own, as Keras is on torch in this one."""
+"""lepton.training.keras.learner: in a process of its own, as Keras is on torch in this one."""
 
 from __future__ import annotations
 

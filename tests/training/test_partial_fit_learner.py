@@ -1,4 +1,4 @@
-"""lepton.training.partial_fit_learner, with scikit-learn."""
+"""lepton.training.estimators.partial_fit, with scikit-learn."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sklearn.metrics import mean_squared_error
 from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from lepton.training.partial_fit_learner import PartialFitLearner
+from lepton.training.estimators.partial_fit import PartialFitLearner
 from lepton_core.domains import Float
 from lepton_core.errors import CheckpointError, InputError
 from lepton_core.space import Space

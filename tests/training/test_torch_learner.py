@@ -1,4 +1,4 @@
-"""lepton.training.torch_learner, with PyTorch."""
+"""lepton.training.torch.learner, with PyTorch."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812  (as everybody calls it)
 
 from lepton.training import under_way
-from lepton.training.torch_learner import TorchLearner
-from lepton.training.torch_wrapper import WrappedOptimizer
+from lepton.training.torch.learner import TorchLearner
+from lepton.training.torch.wrapper import WrappedOptimizer
 from lepton_core.errors import CheckpointError, InputError
 
 RNG = np.random.Generator(np.random.PCG64(0))
@@ -322,7 +322,7 @@ def test_a_train_step_may_need_gradients_for_its_loss():
 
 def test_what_is_judged_in_parts_weighs_by_rows(monkeypatch):
     whole = Trained(network()).evaluate()
-    monkeypatch.setattr("lepton.training.torch_learner.CHUNK", 40)  # 40, 40 and 16 rows
+    monkeypatch.setattr("lepton.training.torch.learner.CHUNK", 40)  # 40, 40 and 16 rows
     assert Trained(network()).evaluate() == pytest.approx(whole, rel=1e-6)
 
 

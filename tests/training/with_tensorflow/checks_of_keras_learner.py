@@ -28,8 +28,8 @@ from training import (
     weights,
 )
 
-from lepton.training import keras_learner
-from lepton.training.keras_learner import KerasLearner
+from lepton.training.keras import learner as keras_learner
+from lepton.training.keras.learner import KerasLearner
 from lepton_core.errors import CheckpointError, InputError
 
 GRAPH = pytest.mark.parametrize("graph", [False, True], ids=["eager", "compiled"])

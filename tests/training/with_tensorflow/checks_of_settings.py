@@ -17,7 +17,7 @@ from training import (
 )
 
 from lepton.training.gradient_settings import SPACE, START
-from lepton.training.keras_learner import KerasLearner
+from lepton.training.keras.learner import KerasLearner
 from lepton_core.errors import InputError
 
 GRAPH = pytest.mark.parametrize("graph", [False, True], ids=["eager", "compiled"])

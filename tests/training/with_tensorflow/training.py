@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from lepton.training.keras_learner import KerasLearner
+from lepton.training.keras.learner import KerasLearner
 
 SETTINGS = {"learning_rate": 0.01, "momentum": 0.9, "weight_decay": 1e-3, "clip_norm": 1.0}
 _random = np.random.Generator(np.random.PCG64(0))

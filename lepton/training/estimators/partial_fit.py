@@ -14,7 +14,8 @@ import numpy as np
 import skops.io
 from sklearn.base import is_classifier, is_regressor
 
-from lepton.training import arrays, generators
+from lepton.training import generators
+from lepton.training.estimators import arrays
 from lepton.training.gradient_settings import SPACE, START
 from lepton.training.learner import Batch, Evaluate
 from lepton.training.own_settings import check_names, checked_judge, judged, space_around
@@ -58,7 +59,7 @@ class PartialFitLearner:
     Example:
         >>> import numpy as np
         >>> from sklearn.linear_model import SGDClassifier
-        >>> from lepton.training.partial_fit_learner import PartialFitLearner
+        >>> from lepton.training.estimators.partial_fit import PartialFitLearner
         >>> learner = PartialFitLearner(SGDClassifier(loss="log_loss"))
         >>> list(learner.space)
         ['learning_rate', 'eta0', 'alpha', 'batch_size']
@@ -230,7 +231,7 @@ def log_loss(probabilities: Any, y: Any, classes: Any) -> float:
 
     Example:
         >>> import numpy as np
-        >>> from lepton.training.partial_fit_learner import log_loss
+        >>> from lepton.training.estimators.partial_fit import log_loss
         >>> round(log_loss(np.array([[0.5, 0.5]]), np.array([1]), np.array([0, 1])), 4)
         0.6931
     """

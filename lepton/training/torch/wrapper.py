@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from lepton.training import under_way
-from lepton.training.torch_settings import Groups
+from lepton.training.torch.settings import Groups
 from lepton_core.errors import SweepError
 
 
@@ -27,7 +27,7 @@ class WrappedOptimizer:
 
     Example:
         >>> import torch
-        >>> from lepton.training.torch_wrapper import WrappedOptimizer
+        >>> from lepton.training.torch.wrapper import WrappedOptimizer
         >>> model = torch.nn.Linear(2, 1)
         >>> opt = WrappedOptimizer(torch.optim.SGD(model.parameters(), lr=0.1))
         >>> def train_step(model, x, y):

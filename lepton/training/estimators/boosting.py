@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import xgboost
 
-from lepton.training import arrays, generators
+from lepton.training import generators
+from lepton.training.estimators import arrays
 from lepton.training.learner import Batch, Evaluate
 from lepton.training.own_settings import check_names, checked_judge, judged, space_around
 from lepton_core.canonical import Params, shown
@@ -68,7 +69,7 @@ class BoostingLearner:
 
     Example:
         >>> import numpy as np, xgboost
-        >>> from lepton.training.boosting_learner import BoostingLearner
+        >>> from lepton.training.estimators.boosting import BoostingLearner
         >>> learner = BoostingLearner(xgboost.XGBRegressor(n_jobs=1))
         >>> x = np.arange(20.0).reshape(-1, 1)
         >>> data = learner.prepare((x, x[:, 0]))

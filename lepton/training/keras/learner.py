@@ -13,29 +13,23 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from pathlib import Path
 from typing import Any
 
-from lepton.integrations.extras import missing
-from lepton.training.learner import Batch, Evaluate, TrainStep
-from lepton.training.under_way import current, under_way
-from lepton_core.canonical import Params, shown
-from lepton_core.errors import InputError, SweepError
+import keras
+import numpy as np
+import tensorflow as tf
 
-try:
-    import keras
-    import numpy as np
-    import safetensors as _safetensors  # noqa: F401  (missed here, and not after the training)
-    import tensorflow as tf
-except ImportError as error:
-    raise missing("keras_learner", error, "tensorflow") from error
-
-from lepton.training import keras_checkpoint, keras_data, keras_seeds
-from lepton.training.keras_inference import InferenceModel
-from lepton.training.keras_updates import (
+from lepton.training.keras import checkpoint, seeds, tensors
+from lepton.training.keras.inference import InferenceModel
+from lepton.training.keras.updates import (
     EXPECTED,
     Updates,
     checked_template,
     space_of,
     updates_of,
 )
+from lepton.training.learner import Batch, Evaluate, TrainStep
+from lepton.training.under_way import current, under_way
+from lepton_core.canonical import Params, shown
+from lepton_core.errors import InputError, SweepError
 
 CHUNK = 4096  # rows in a held-out pass
 BUILT_ON = 2  # rows
@@ -86,34 +80,34 @@ class KerasLearner:
         """The data as arrays; a model that is not built yet is built on its first rows.
 
         Raises:
-            InputError: As `keras_data.prepared`; or the train step does not build the model.
+            InputError: As `tensors.prepared`; or the train step does not build the model.
         """
-        parts = keras_data.prepared(data)
+        parts = tensors.prepared(data)
         if not self._model.built:
-            self._build(keras_data.tensors(parts, slice(0, BUILT_ON)))
+            self._build(tensors.tensors(parts, slice(0, BUILT_ON)))
         _ = self._updates
         return parts
 
     def rows(self, data: Batch, indices: Any) -> Batch:
         """Some rows of each part of the data, as tensors."""
-        return keras_data.tensors(data, indices)
+        return tensors.tensors(data, indices)
 
     @contextmanager
     def seeded(self, seed: int) -> Iterator[None]:
-        """While the global generators give what this seed gives: see `keras_seeds.seeded`.
+        """While the global generators give what this seed gives: see `seeds.seeded`.
 
         TensorFlow's own seed is left alone once a train step was seen that draws nothing from it.
         """
-        with keras_seeds.seeded(seed, tensorflow=self._draws):
+        with seeds.seeded(seed, tensorflow=self._draws):
             if not self._draws:
                 yield
                 return
-            untouched = keras_seeds.drawn()
+            untouched = seeds.drawn()
             tf.random.set_seed(seed)
             trained = self._trained
             yield
             if self._trained > trained:
-                self._draws = keras_seeds.drawn() != untouched
+                self._draws = seeds.drawn() != untouched
 
     def train(self, settings: Params, batches: Iterator[Batch], steps: int, seed: int) -> float:
         """Take so many steps; the mean training loss.
@@ -149,11 +143,11 @@ class KerasLearner:
         """
         if self._evaluate is not None:
             with self._unchanged():
-                found = self._evaluate(self._model, *keras_data.tensors(data, slice(None)))
+                found = self._evaluate(self._model, *tensors.tensors(data, slice(None)))
                 return _number(found, "evaluate")
         n, total = len(data[0]), 0.0
         for begin in range(0, n, CHUNK):
-            chunk = keras_data.tensors(data, slice(begin, begin + CHUNK))
+            chunk = tensors.tensors(data, slice(begin, begin + CHUNK))
             with self._unchanged():
                 found = _number(self._train_step(self._inference, *chunk), "the train step")
             total += found * len(chunk[0]) / n
@@ -181,7 +175,7 @@ class KerasLearner:
 
     def save(self, folder: Path) -> None:
         """Write all variables of the model and of its optimizer, into ``model.safetensors``."""
-        keras_checkpoint.write(folder, self._parts(), self._about())
+        checkpoint.write(folder, self._parts(), self._about())
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote.
@@ -189,7 +183,7 @@ class KerasLearner:
         Raises:
             CheckpointError: It is missing, damaged, or of another model.
         """
-        keras_checkpoint.read(folder, self._parts(), self._about())
+        checkpoint.read(folder, self._parts(), self._about())
 
     def model(self) -> Any:
         """The model as it is now."""
@@ -213,7 +207,7 @@ class KerasLearner:
             if self._model.built:
                 return
 
-    def _under_way(self) -> AbstractContextManager[None]:
+    def _under_way(self) -> AbstractContextManager[object]:
         """While this learner is at work: it may be already, or not."""
         try:
             current("building a model")
@@ -236,7 +230,7 @@ class KerasLearner:
             self._made = updates_of(self._model, self._template)
         return self._made
 
-    def _parts(self) -> keras_checkpoint.Parts:
+    def _parts(self) -> checkpoint.Parts:
         return {"model": self._model.variables, "optimizer": self._updates.variables}
 
     def _about(self) -> dict[str, str]:
@@ -246,11 +240,11 @@ class KerasLearner:
     def _unchanged(self) -> Iterator[None]:
         """Put the variables back afterwards that are there before."""
         variables = [*self._model.variables, *(self._made.variables if self._made else ())]
-        values = keras_checkpoint.taken(variables)
+        values = checkpoint.taken(variables)
         try:
             yield
         finally:
-            keras_checkpoint.put_back(variables, values)
+            checkpoint.put_back(variables, values)
 
 
 def _checked_model(model: Any) -> Any:

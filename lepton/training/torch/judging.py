@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from lepton.training.torch_checkpoint import KERAS, named_tensors, put
+from lepton.training.torch.checkpoint import KERAS, named_tensors, put
 
 
 @contextmanager
@@ -17,7 +17,7 @@ def evaluation_mode(model: Any) -> Iterator[None]:
 
     Example:
         >>> import torch
-        >>> from lepton.training.torch_judging import evaluation_mode
+        >>> from lepton.training.torch.judging import evaluation_mode
         >>> model = torch.nn.Dropout()
         >>> with evaluation_mode(model):
         ...     _ = model.train()

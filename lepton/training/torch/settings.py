@@ -34,7 +34,7 @@ class Groups:
 
     Example:
         >>> import torch
-        >>> from lepton.training.torch_settings import Groups
+        >>> from lepton.training.torch.settings import Groups
         >>> slow, fast = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
         >>> groups = Groups(torch.optim.SGD(
         ...     [{"params": slow.parameters(), "lr": 0.001}, {"params": fast.parameters()}], lr=0.1
@@ -102,7 +102,7 @@ def space_of(found: Mapping[str, float]) -> tuple[Space, Params]:
         found: As `Groups.found` gives it. A setting that the optimizer does not have is not tuned.
 
     Example:
-        >>> from lepton.training.torch_settings import space_of
+        >>> from lepton.training.torch.settings import space_of
         >>> space, start = space_of({"learning_rate": 0.5, "momentum": 0.0})
         >>> space.params["learning_rate"].text(), start["momentum"], "weight_decay" in space.params
         ('a number from 0.0001 to 5.0', 0.0, False)

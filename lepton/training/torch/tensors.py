@@ -31,7 +31,7 @@ def as_tensor(part: Any, *, device: Any, floats: Any) -> Any:
 
     Example:
         >>> import numpy as np, torch
-        >>> from lepton.training.torch_data import as_tensor
+        >>> from lepton.training.torch.tensors import as_tensor
         >>> x = as_tensor(np.zeros((2, 3)), device="cpu", floats=torch.float32)
         >>> x.dtype, as_tensor([0, 1], device="cpu", floats=torch.float32).dtype
         (torch.float32, torch.int64)

@@ -14,7 +14,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from lepton.training.torch_keras import is_keras
+from lepton.training.torch.keras_modules import is_keras
 from lepton_core.canonical import shown
 from lepton_core.errors import CheckpointError, InputError
 
@@ -30,7 +30,7 @@ def named_tensors(model: Any) -> dict[str, Any]:
 
     Example:
         >>> import torch
-        >>> from lepton.training.torch_checkpoint import named_tensors
+        >>> from lepton.training.torch.checkpoint import named_tensors
         >>> list(named_tensors(torch.nn.BatchNorm1d(1)))
         ['weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked']
     """

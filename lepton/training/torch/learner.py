@@ -10,16 +10,17 @@ from typing import Any
 
 import torch
 
-from lepton.training import generators, torch_checkpoint, torch_keras, under_way
+from lepton.training import generators, under_way
 from lepton.training.gradient_settings import SPACE, START
-from lepton.training.keras_inference import InferenceModel
+from lepton.training.keras.inference import InferenceModel
 from lepton.training.learner import Batch, Evaluate, TrainStep
 from lepton.training.own_settings import JUDGING, checked_judge
 from lepton.training.rows import check_rows, parts_of
-from lepton.training.torch_data import as_tensor
-from lepton.training.torch_judging import evaluation_mode, modes_kept, training_mode
-from lepton.training.torch_settings import Groups, found_in, space_of
-from lepton.training.torch_wrapper import WrappedOptimizer
+from lepton.training.torch import checkpoint, keras_modules
+from lepton.training.torch.judging import evaluation_mode, modes_kept, training_mode
+from lepton.training.torch.settings import Groups, found_in, space_of
+from lepton.training.torch.tensors import as_tensor
+from lepton.training.torch.wrapper import WrappedOptimizer
 from lepton_core.canonical import Params, shown
 from lepton_core.errors import InputError, SweepError
 
@@ -53,7 +54,7 @@ class TorchLearner:
 
     Example:
         >>> import torch
-        >>> from lepton.training.torch_learner import TorchLearner
+        >>> from lepton.training.torch.learner import TorchLearner
         >>> model = torch.nn.Linear(2, 1)
         >>> def train_step(model, x, y):
         ...     loss = torch.nn.functional.mse_loss(model(x), y)
@@ -85,7 +86,7 @@ class TorchLearner:
         self._clipped: list[list[Any]] = []
         self._is_built = _is_built(model)
         # What the train step is given to be judged: Keras's may be told to train in each call.
-        self._judged = InferenceModel(model) if torch_keras.is_keras(model) else model
+        self._judged = InferenceModel(model) if keras_modules.is_keras(model) else model
         self.space, self.start = SPACE, START
         if self._is_built:
             self._make_optimizers()
@@ -118,11 +119,11 @@ class TorchLearner:
         """Python's, NumPy's and PyTorch's generators, that of the model's device included."""
         device = self._like().device
         devices = [device.index or 0] if device.type == "cuda" else []
-        of_keras = torch_keras.is_keras(self._model)
+        of_keras = keras_modules.is_keras(self._model)
         with (
             generators.seeded(seed),
             torch.random.fork_rng(devices=devices),
-            torch_keras.seeded(seed) if of_keras else nullcontext(),
+            keras_modules.seeded(seed) if of_keras else nullcontext(),
         ):
             torch.manual_seed(seed)
             yield
@@ -228,14 +229,14 @@ class TorchLearner:
             self._judges = False
 
     def save(self, folder: Path) -> None:
-        """Parameters, buffers and the optimizers' state: see `torch_checkpoint`."""
+        """Parameters, buffers and the optimizers' state: see `checkpoint`."""
         optimizers = [groups.optimizer for groups in self._groups]
-        torch_checkpoint.save(self._model, optimizers, folder)
+        checkpoint.save(self._model, optimizers, folder)
 
     def load(self, folder: Path) -> None:
         """Go on from there; nothing else of what was before is left."""
         optimizers = [groups.optimizer for groups in self._groups]
-        torch_checkpoint.load(self._model, optimizers, folder)
+        checkpoint.load(self._model, optimizers, folder)
 
     def model(self) -> Any:
         """The module that was handed over."""
@@ -294,7 +295,7 @@ class TorchLearner:
         self._is_built = True
         self._make_optimizers()
 
-    def _at_work(self) -> AbstractContextManager[None]:
+    def _at_work(self) -> AbstractContextManager[object]:
         """So that the train step's optimizer finds this learner, where nobody has seen to it."""
         try:
             under_way.current("to build a model")

@@ -14,7 +14,7 @@ def is_keras(model: Any) -> bool:
 
     Example:
         >>> import torch
-        >>> from lepton.training.torch_keras import is_keras
+        >>> from lepton.training.torch.keras_modules import is_keras
         >>> is_keras(torch.nn.ReLU())
         False
     """

@@ -26,7 +26,7 @@ def prepared(data: Any, *, unsupervised: bool = False) -> Batch:
         InputError: It is not that.
 
     Example:
-        >>> from lepton.training.arrays import prepared
+        >>> from lepton.training.estimators.arrays import prepared
         >>> prepared(([[1.0], [2.0]], [0, 1]))[1].tolist()
         [0, 1]
     """

@@ -1,0 +1,1 @@
+"""Keras models on TensorFlow, trained by the user's own train step."""

@@ -1,0 +1,1 @@
+"""PyTorch modules, trained by the user's own train step or a wrapped torch optimizer."""
