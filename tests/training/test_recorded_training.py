@@ -76,7 +76,9 @@ def test_each_member_is_a_run_with_its_curves_and_its_trials_below(folder):
     for trial in trials(folder):
         above = members[f"member-{int(trial.tags['lepton.slot']):02d}"]
         assert trial.tags["mlflow.parentRunId"] == above.run_id
-    losses = {(int(t.tags["lepton.slot"]), t.metrics["loss"]) for t in trials(folder)}
+    losses = {
+        (int(t.tags["lepton.slot"]), trainings.rounded(t.metrics["loss"])) for t in trials(folder)
+    }
     curves = trainings.curves(folder)
     for name, found in curves.items():
         for key in ("loss", "train_loss", *members[name].metrics.keys() - {"copied_from"}):
