@@ -43,6 +43,7 @@ class CheckpointArtifacts:
     def __init__(self, store: Store) -> None:
         self.client, self.address = store.client, store.address
         self._cannot_delete = False
+        self._places: dict[str, Path | None] = {}  # of runs to be looked at again
 
     def put(self, point: WritePoint, run_id: str, folder: Path) -> dict[str, str]:
         """Keep a folder's files as artifacts of a run.
@@ -59,7 +60,7 @@ class CheckpointArtifacts:
             RecordError: The store says to write it where Lepton does not write.
         """
         files = {name: digests(folder / name) for name in _names(folder)}
-        place = self._local(run_id)
+        place = self._places[run_id] = self._local(run_id)
         if place is None:
             self.client.log_artifacts(point, run_id, str(folder), FOLDER)
         else:
@@ -95,7 +96,7 @@ class CheckpointArtifacts:
 
     def delete(self, run_id: str) -> None:
         """Delete a run's checkpoint, where the store can; of one that has none, nothing."""
-        place = self._local(run_id)
+        place = self._places.pop(run_id) if run_id in self._places else self._local(run_id)
         point = write_points.CHECKPOINT_DELETED
         if place is not None:
             if place.is_symlink() or place.exists():

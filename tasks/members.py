@@ -24,6 +24,12 @@ TRAIN_LOSS = "train_loss"
 COPIED_FROM = "copied_from"
 
 
+def find_members(client: StoreClient, experiment_id: str, ledger: str) -> Iterator[Any]:
+    """The runs of the members of the sweep with that ledger run, oldest first."""
+    condition = f"tags.`{records.KIND}` = 'member' and tags.`{records.LEDGER}` = '{ledger}'"
+    return find_runs(client, experiment_id, condition)
+
+
 class Members:
     """The runs of a population's members. Its ledger's lock is held around every call.
 
@@ -84,11 +90,8 @@ class Members:
 
     def _find(self, experiment_id: str) -> dict[int, Any]:
         """The members' runs that are there; those that were made twice are ended."""
-        condition = (
-            f"tags.`{records.KIND}` = 'member' and tags.`{records.LEDGER}` = '{self.ledger}'"
-        )
         found: dict[int, Any] = {}
-        for run in find_runs(self.client, experiment_id, condition):
+        for run in find_members(self.client, experiment_id, self.ledger):
             member = whole_number(run.data.tags.get(MEMBER))
             if member is None:
                 continue

@@ -32,6 +32,7 @@ from lepton_tasks.doctor.unsealed_trial import (
 )
 from lepton_tasks.lease import is_driven
 from lepton_tasks.lookup import is_deleted, run_or_none
+from lepton_tasks.members import find_members
 from lepton_tasks.records import (
     GENERATION,
     KILLED,
@@ -199,6 +200,12 @@ def _left_running(
             continue  # an alteration, or a result that the next driver counts
         repair = Repair(action="mark killed", target=run_id, value=LEFT)
         yield _left(run_id, f"run {run_id}", repair)
+    if record.declaration.training:
+        for run in find_members(client, experiment, record.entry.ledger):
+            if run.info.status in UNFINISHED:
+                run_id = run.info.run_id
+                repair = Repair(action="set status", target=run_id, value="KILLED")
+                yield _left(run_id, f"the member's run {run_id}", repair)
     parent = run_or_none(client, record.parent) if record.parent else None
     if parent is not None and parent.info.status in UNFINISHED and not is_deleted(parent):
         run_id = parent.info.run_id

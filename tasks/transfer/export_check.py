@@ -213,8 +213,9 @@ class ExportCheck:
         run = self._runs.get(run_id)
         if run is None:
             raise ExportFileError(f"trial {number}: its run {shown(run_id)} is missing")
+        parent = None if self.declaration.training else self._parent  # else in its member's
         sealed = SealedTrial(
-            run_id=run_id, trial=trial, base=self.head, epoch=self._epoch, parent=self._parent
+            run_id=run_id, trial=trial, base=self.head, epoch=self._epoch, parent=parent
         )
         for finding in differences(as_mlflow(run), sealed, self.declaration):
             raise ExportFileError(str(finding))

@@ -284,6 +284,8 @@ class ImportLedger(MlflowLedger):
                 status = "KILLED" if parent.status in UNFINISHED else parent.status
                 ended = parent.end or milliseconds()
                 self.kill_strays()  # a store may have made a run twice
+                if self._members:
+                    self._members.end(status)
                 point = write_points.PARENT_ENDED
                 self.client.set_terminated(point, self._parent, status, ended)
             ledger, point = self.record.entry.ledger, write_points.IMPORT_DONE

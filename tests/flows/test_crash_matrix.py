@@ -12,9 +12,11 @@ import signal
 from pathlib import Path
 
 import pytest
+import trainings
 from aftermath import assert_as_if_nothing_had_happened
 from damages import sql
 from histories import assert_sound, counted, full_list, of_kind, trials
+from kill_points import kill_at
 
 from lepton_tasks.doctor.audit import audit
 from lepton_tasks.sweep_record import open_record
@@ -35,6 +37,7 @@ DOCTORING = [name for name in POINTS if name.startswith("doctor.")]
 TRAINING = [name for name in POINTS if name.startswith("training.")]
 IMPORTING = [name for name in POINTS if name.startswith("import.")]
 ELSEWHERE = ("cancel", *DOCTORING, *IMPORTING, *TRAINING)  # what no driver writes
+MIDST |= {"training.checkpoint": 4, "training.curves": 4, "training.member": 2}
 MIDST |= {"snapshot.part": 2, "snapshot.header": 2}
 BY_A_SECOND_DRIVER = ("trial.killed_reason", "trial.killed_status")
 BY_WORKERS = ("trial.output", "trial.restored")  # what only a trial in a worker brings about
@@ -230,6 +233,53 @@ def test_an_import_killed_at_its_own_points_goes_on_with_the_same_file(
     again = len(trials(another_folder.path)) - len(trials(sweep_folder.path))
     assert again == 0
     table(point, when, again)
+
+
+@pytest.fixture(scope="session")
+def undisturbed_training(new_sweep_folder, tmp_path_factory):
+    """The states of trainings that nobody disturbed, by their steps, one call after another."""
+    known = {}
+
+    def trained(*steps):
+        if steps not in known:
+            folder = new_sweep_folder(tmp_path_factory.mktemp("trained") / "sweep").path
+            for wanted in steps:
+                assert train(folder, wanted) == 0, (folder / "out").read_text()
+            known[steps] = trainings.state(folder)
+        return known[steps]
+
+    return trained
+
+
+def train(folder, steps, **options):
+    """Train in a process of its own, to be killed at a point; returns its code."""
+
+    def work():
+        os.chdir(folder)
+        if "kill_at" in options:
+            kill_at(*options["kill_at"])
+        trainings.train(steps=steps)
+
+    return trainings.forked(work, folder / "out")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("point", TRAINING)
+def test_a_training_killed_at_its_own_points_goes_on(
+    sweep_folder, undisturbed_training, table, point, when
+):
+    """A member's run is there and not running where an earlier driver came to its end."""
+    folder = sweep_folder.path
+    steps = (8, 16) if point == "training.member_running" else (12,)
+    for before in steps[:-1]:
+        assert train(folder, before) == 0, (folder / "out").read_text()
+    killing = (point, when, MIDST.get(point, 1))
+    assert train(folder, steps[-1], kill_at=killing) == KILLED, (folder / "out").read_text()
+    assert f"signalled {when} {point}" in (folder / "out").read_text()
+    assert train(folder, steps[-1]) == 0, (folder / "out").read_text()
+    assert trainings.state(folder) == undisturbed_training(*steps)
+    assert audit(open_record("demo")) == []
+    table(point, when, len([run for run in trials(folder) if run.status == "KILLED"]))
 
 
 @pytest.mark.parametrize("point", WORKER_POINTS)
