@@ -67,13 +67,8 @@ def curves(folder: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
         for run in of_kind(folder, "member"):
             of_run = found.setdefault(run.name, {})
             for key, step, value in db.execute(sqlalchemy.text(query), {"run": run.run_id}):
-                of_run.setdefault(key, []).append((step, rounded(value)))
+                of_run.setdefault(key, []).append((step, value))
     return found
-
-
-def rounded(value: float) -> float:
-    """To 12 digits: the last ones of scikit-learn's sums depend on where in memory arrays lie."""
-    return float(f"{value:.12g}")
 
 
 def kept(folder: Path) -> set[str]:
@@ -91,10 +86,7 @@ def state(folder: Path) -> dict[str, Any]:
     (parent,) = of_kind(folder, "sweep")
     numbers[parent.run_id] = -1  # the start
     return {
-        "trials": [
-            (*row[:-1], {key: rounded(value) for key, value in row[-1].items()})
-            for row in full_list(folder)
-        ],
+        "trials": full_list(folder),
         "curves": curves(folder),
         "members": sorted((run.name, run.status) for run in of_kind(folder, "member")),
         "parent": parent.status,

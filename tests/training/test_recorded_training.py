@@ -76,9 +76,7 @@ def test_each_member_is_a_run_with_its_curves_and_its_trials_below(folder):
     for trial in trials(folder):
         above = members[f"member-{int(trial.tags['lepton.slot']):02d}"]
         assert trial.tags["mlflow.parentRunId"] == above.run_id
-    losses = {
-        (int(t.tags["lepton.slot"]), trainings.rounded(t.metrics["loss"])) for t in trials(folder)
-    }
+    losses = {(int(t.tags["lepton.slot"]), t.metrics["loss"]) for t in trials(folder)}
     curves = trainings.curves(folder)
     for name, found in curves.items():
         for key in ("loss", "train_loss", *members[name].metrics.keys() - {"copied_from"}):
@@ -269,11 +267,12 @@ def test_of_two_processes_at_once_the_second_leaves(folder, undisturbed):
     ("changes", "error", "text"),
     [
         ({"model": SGDClassifier(loss="log_loss")}, CheckpointError, "SGDClassifier"),
+        ({"width": 9}, CheckpointError, "hidden_layer_sizes of MLPClassifier is (9,)"),
         ({"rows": 150}, CheckpointError, "this training began with"),
         ({"interval": 3}, IdentityError, "interval is 3"),
         ({"population": 5}, IdentityError, "population is 5"),
     ],
-    ids=["model", "data", "interval", "population"],
+    ids=["model", "its size", "data", "interval", "population"],
 )
 def test_what_is_not_the_same_training_is_refused_before_any_trial(folder, changes, error, text):
     from sklearn.datasets import load_digits

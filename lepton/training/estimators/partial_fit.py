@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -26,6 +27,10 @@ from lepton_core.space import Space
 from lepton_tasks import skops_models
 
 FILE = "estimator.skops"
+OWN = "parameters.json"
+RANDOM_STATE = "random_state"
+PASSING = (RANDOM_STATE, "verbose", "n_jobs")
+"""Parameters that may be others when a training goes on."""
 FEW = 20  # rows that partial_fit is tried with before any training
 TINY = np.finfo(np.float64).eps  # the least probability, as scikit-learn's log_loss has it
 
@@ -149,6 +154,17 @@ class PartialFitLearner:
     def save(self, folder: Path) -> None:
         """The whole estimator in the skops format: moments and generators are parts of it."""
         skops.io.dump(self._model, folder / FILE)
+        (folder / OWN).write_text(json.dumps(self._written), encoding="utf-8")
+
+    @property
+    def _written(self) -> dict[str, str]:
+        """The parameters that the user wrote, but for those that make no other estimator."""
+        kinds = (bool, int, float, str, tuple, list, type(None))
+        return {
+            name: repr(value)
+            for name, value in self._own.items()
+            if name not in PASSING and isinstance(value, kinds)
+        }
 
     def load(self, folder: Path) -> None:
         """Make the estimator that was handed over what the saved one was.
@@ -168,8 +184,25 @@ class PartialFitLearner:
                 f"the checkpoint in {folder} is of a {type(found).__name__}; found a "
                 f"{type(self._model).__name__} to go on with"
             )
+        self._check_written(folder)
+        if RANDOM_STATE in self._own:  # what shuffles the rows is as it was, whatever it is today
+            self._own[RANDOM_STATE] = found.random_state
         vars(self._model).clear()
         vars(self._model).update(vars(found))
+
+    def _check_written(self, folder: Path) -> None:
+        try:
+            known = dict(json.loads((folder / OWN).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise CheckpointError(f"the checkpoint in {folder} has no usable {OWN}") from error
+        for name, value in self._written.items():
+            if known.get(name) != value:
+                raise CheckpointError(
+                    f"{name} of {type(self._model).__name__} is {shown(self._own[name])}; this "
+                    f"training was begun with {shown(known.get(name))}. Go on with the same "
+                    "estimator, or begin under another name",
+                    name=name,
+                )
 
     def model(self) -> Any:
         """The estimator that was handed over."""
