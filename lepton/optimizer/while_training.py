@@ -206,11 +206,12 @@ class WhileTraining(Results):
         self, how: Literal["minimize", "maximize"], wanted: Wanted, learner: Learner
     ) -> Asking:
         """The population as far as it is, or one that begins."""
-        from lepton.training.arguments import check_same, declared  # noqa: PLC0415
+        from lepton.training.arguments import check_same, check_space, declared  # noqa: PLC0415
 
         at = self._begun
         if at is not None and (at.state.declaration.training or at.trials_told or at.out):
             check_same(at.state.declaration, wanted)
+            check_space(learner, at.state.declaration.space)
         else:
             what = {**self._given, "name": self.name or NAME}
             if how == "maximize":

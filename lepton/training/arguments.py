@@ -163,14 +163,23 @@ def declared(content: Mapping[str, Any], wanted: Wanted, learner: Learner) -> De
             "generation": wanted.population or content["generation"],
         }
     )
-    check = getattr(learner, "check_space", None)
-    if check is not None:
-        check(known.space)
+    check_space(learner, known.space)
     return replace(
         known,
         start_from=known.start_from or _start(known.space, learner.start),
         training=Training(steps=wanted.steps, rounds=_rounds(wanted.steps, wanted.interval)),
     )
+
+
+def check_space(learner: Learner, space: Space) -> None:
+    """See that an estimator has what a space names; who writes a train step may name anything.
+
+    Raises:
+        InputError: It has not.
+    """
+    check = getattr(learner, "check_space", None)
+    if check is not None:
+        check(space)
 
 
 def _start(space: Space, start: Params) -> tuple[Params, ...]:

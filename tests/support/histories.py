@@ -115,7 +115,8 @@ def assert_no_loose_ends(folder: Path) -> None:
     """No slot has two attempts that are not KILLED; nothing runs; orphans say why."""
     per_slot = Counter(run.place for run in counted(folder))
     assert set(per_slot.values()) <= {1}, per_slot
-    assert [r for r in all_runs(folder) if r.status in ("RUNNING", "SCHEDULED")] == []
+    unfinished = [r for r in all_runs(folder) if r.status in ("RUNNING", "SCHEDULED")]
+    assert not unfinished, unfinished
     for run in trials(folder):
         assert (run.status == "KILLED") == bool(run.tags.get("lepton.killed")), run
         if run.status == "KILLED":

@@ -22,6 +22,7 @@ from lepton_core.errors import (
     CheckpointError,
     DrivenElsewhereError,
     IdentityError,
+    InputError,
     NothingUsableError,
     SweepError,
 )
@@ -168,7 +169,7 @@ def test_killed_at_random_moments_it_goes_on_to_the_same_end(folder, undisturbed
         if not pid:
             os.setsid()
             os._exit(trainings.forked(work, folder / f"out{attempt}"))
-        time.sleep(chance.uniform(0.2, 1.2))
+        time.sleep(chance.uniform(0.2, 1.2) * (1 + attempt / 10))  # on a slow machine it gets there
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             assert os.waitstatus_to_exitcode(status) == 0, (folder / f"out{attempt}").read_text()
@@ -266,7 +267,7 @@ def test_of_two_processes_at_once_the_second_leaves(folder, undisturbed):
 @pytest.mark.parametrize(
     ("changes", "error", "text"),
     [
-        ({"model": SGDClassifier(loss="log_loss")}, CheckpointError, "SGDClassifier"),
+        ({"model": SGDClassifier(loss="log_loss")}, InputError, "which SGDClassifier does not"),
         ({"width": 9}, CheckpointError, "hidden_layer_sizes of MLPClassifier is (9,)"),
         ({"rows": 150}, CheckpointError, "this training began with"),
         ({"interval": 3}, IdentityError, "interval is 3"),
@@ -286,7 +287,10 @@ def test_what_is_not_the_same_training_is_refused_before_any_trial(folder, chang
         trainings.train(**changes)
     assert text in raised.value.message
     assert len(trials(folder)) == before
-    assert "RUNNING" not in {r.status for r in of_kind(folder, "member")} or error is IdentityError
+    assert (
+        "RUNNING" not in {r.status for r in of_kind(folder, "member")}
+        or error is not CheckpointError
+    )
 
 
 # -- a store is not trusted ---------------------------------------------------------------------
