@@ -67,7 +67,7 @@ def examine_installation() -> Installation:
         clocks.append(told.clock)
     if clocks:
         found.checks.append(clock.check_clocks(clocks))
-    found.checks += _look_at_disks(where, prefect_here=told is None)
+    found.checks += _look_at_disks(where, prefects=None if told else _home_of_prefect())
     found.checks += of_prefect
     found.checks.append(check_telemetry(prefect_server_sends=told.sends if told else None))
     return found
@@ -216,13 +216,21 @@ def _look_at_prefect() -> tuple[prefect_api.PrefectApi | None, list[Check]]:
     ]
 
 
-def _look_at_disks(where: store.Address, *, prefect_here: bool) -> list[Check]:
+def _home_of_prefect() -> Path | None:
+    """Where a Prefect server on this machine keeps its database; None where Prefect is broken."""
+    try:
+        return prefect_api.home()
+    except Exception:  # noqa: BLE001  (that was told already)
+        return None
+
+
+def _look_at_disks(where: store.Address, *, prefects: Path | None) -> list[Check]:
     databases: dict[str, Path] = {}
     file = database.sqlite_file(where.tracking_uri)
     if file is not None:
         databases["the store"] = file.parent
-    if prefect_here:
-        databases["Prefect's database"] = prefect_api.home()
+    if prefects is not None:
+        databases["Prefect's database"] = prefects
     written = {**databases, "temporary files": Path(tempfile.gettempdir())}
     if where.folder is not None:
         written["artifacts"] = where.folder / "artifacts"

@@ -5,6 +5,10 @@ Each wrong version is a real distribution's metadata, first on the path as pip's
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
 import sys
 
 import pytest
@@ -91,6 +95,30 @@ def test_code_and_distribution_of_two_leptons_are_told_apart(install):
     install("lepton-tuning", "99.0")
     check = check_packages()
     assert (check.state, "99.0 is installed, but the code is" in check.found) == ("warning", True)
+
+
+@pytest.mark.parametrize("package", ["mlflow", "prefect", "sqlalchemy", "alembic"])
+def test_a_package_that_cannot_even_be_imported_does_not_stop_the_examination(
+    package, tmp_path, migrated
+):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / f"{package}.py").write_text("raise ImportError('no such symbol')\n")
+    (tmp_path / "mlruns").mkdir()
+    shutil.copy(migrated, tmp_path / "mlruns" / "mlflow.db")
+    path = [str(tmp_path / "broken"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = subprocess.run(
+        [sys.executable, "-m", "lepton", "doctor", "--json"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode in (1, 7), done.stderr) == (True, "")
+    checks = json.loads(done.stdout)["checks"]
+    told = [one["found"] for one in checks if one["state"] == "problem"]
+    assert any("no such symbol" in found for found in told), checks
+    assert checks[-1]["name"] == "telemetry"
 
 
 def test_without_a_distribution_the_requirements_are_not_known(monkeypatch, tmp_path):
