@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.version import InvalidVersion, Version
 
-from lepton_core.canonical import shown
 from lepton_tasks.installation.check import Check
 from lepton_tasks.installation.clock import Reading, of_date_header
 from lepton_tasks.installation.requirements import is_within, required
@@ -100,7 +99,7 @@ def check_version(server: TrackingServer) -> Check:
             advice = "set MLFLOW_TRACKING_USERNAME and _PASSWORD, or MLFLOW_TRACKING_TOKEN"
         found = f"no version: /version answers with HTTP {server.status}"
         return Check(name, "warning", found, expected, advice)
-    found = f"{shown(server.version).strip(chr(39))}; the client is {here}"
+    found = f"{server.version}; the client is {here}"
     if is_within(server.version, asked):
         return Check(name, "ok", found, expected)
     same = Version(server.version).major == Version(here).major

@@ -35,6 +35,7 @@ NAME = "lepton doctor"
 FILE = "lepton-doctor.txt"
 MAX_PARAMS = 100  # that MLflow's client puts into one call
 TOO_LONG = 6001  # characters of a param: more than MLflow keeps
+LOOKED_AT = 20  # runs that say they are an examination's
 PATTERN = "ü😀x"  # choices of a space may hold any character
 PARAM, CUT, MANY, METRIC, TAG = "whole", "too-long", "many", "points", "lepton.doctor"
 LOOPBACK = ("127.0.0.1", "localhost", "::1", None)
@@ -102,13 +103,14 @@ def _writable_run(client: MlflowClient, experiment_id: str) -> str:
         [experiment_id],
         f"tags.`{records.KIND}` = '{KIND}'",
         run_view_type=ViewType.ALL,
-        max_results=1,
+        max_results=LOOKED_AT,
         order_by=["attributes.start_time ASC"],
     )
     with suppress(Exception):  # somebody else's examination may have it just now, and delete it
-        if left:
-            run_id = str(left[0].info.run_id)
-            if left[0].info.lifecycle_stage != "active":
+        ours = next((run for run in left if _is_ours(run)), None)
+        if ours is not None:
+            run_id = str(ours.info.run_id)
+            if ours.info.lifecycle_stage != "active":
                 client.restore_run(run_id)
             _prove_writable(client, run_id)
             return run_id
@@ -116,6 +118,17 @@ def _writable_run(client: MlflowClient, experiment_id: str) -> str:
     run_id = str(made.info.run_id)
     _prove_writable(client, run_id)
     return run_id
+
+
+def _is_ours(run: Run) -> bool:
+    """Whether a run holds nothing but what an examination writes: it will be deleted."""
+    params, tags = run.data.params, run.data.tags
+    return (
+        run.info.run_name == NAME
+        and all(key in (PARAM, CUT) or key.startswith(f"{MANY}/") for key in params)
+        and not any(key in tags for key in (records.SWEEP, records.LEDGER, records.PARENT_RUN))
+        and set(run.data.metrics) <= {METRIC}
+    )
 
 
 def _prove_writable(client: MlflowClient, run_id: str) -> None:

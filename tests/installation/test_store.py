@@ -73,6 +73,29 @@ def test_an_examination_leaves_a_sweep_as_it_is(sweep_folder, doctor, drivers, c
     assert main(["verify", "demo"]) == 0
 
 
+@pytest.mark.parametrize("holds", ["param", "metric", "sweep", "name"])
+def test_a_run_that_only_says_that_it_is_the_doctors_is_left_alone(store, doctor, holds):
+    client = store.client.plain
+    name = "lepton doctor" if holds != "name" else "mine"
+    tags = {"lepton.kind": "doctor", **({"lepton.sweep": "demo"} if holds == "sweep" else {})}
+    run = client.create_run(store.ledger_id, tags=tags, run_name=name).info.run_id
+    if holds == "param":
+        client.log_param(run, "mine", "1")
+    if holds == "metric":
+        client.log_metric(run, "mine", 1.0)
+    assert doctor().state("writing") == "ok"
+    found = client.get_run(run)
+    assert (found.info.lifecycle_stage, found.info.status) == ("active", "RUNNING")
+    assert found.data.tags["lepton.kind"] == "doctor"
+
+
+def test_what_a_killed_examination_left_is_taken_up_and_removed(store, doctor):
+    tags = {"lepton.kind": "doctor"}
+    store.client.plain.create_run(store.ledger_id, tags=tags, run_name="lepton doctor")
+    assert doctor().left == []
+    assert rows(f"sqlite:///{Path('mlruns/mlflow.db').absolute()}")["runs"] == []
+
+
 def test_where_there_is_no_store_yet_it_is_said_and_none_is_made(empty_folder, doctor):
     told = doctor()
     assert (told.code, told.checks["store"]["state"], told.left) == (0, "ok", [])
