@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ class TrackingServer:
         status: The HTTP status of that answer.
         clock: Its machine's.
         kept_s: The quickest call over a connection that is kept, in seconds.
-        fresh_s: The quickest over one that is made for it.
+        fresh_s: The quickest over one that is made for it; infinite if none was answered.
     """
 
     version: str | None
@@ -46,12 +47,13 @@ def ask(uri: str) -> TrackingServer:
     """Ask a server, as MLflow's client would: with its credentials and certificates.
 
     Raises:
-        OSError: It does not answer within `ANSWER_SECONDS`.
+        mlflow.exceptions.MlflowException: It does not answer within `ANSWER_SECONDS`.
     """
     answer, before, after = _call(uri, close=False)
     kept = min(_seconds(uri, close=False) for _ in range(CALLS))
-    _call(uri, close=True)  # over the connection that was kept, which it ends
-    fresh = min(_seconds(uri, close=True) for _ in range(CALLS))
+    # The first of these goes over the connection that was kept, and ends it. A server that ends one
+    # without saying so makes the next call fail that was sent meanwhile.
+    fresh = min(_seconds_if_answered(uri) for _ in range(CALLS + 1))
     clock = of_date_header("the tracking server", answer.headers.get("Date"), before, after)
     return TrackingServer(_version(answer), answer.status_code, clock, kept, fresh)
 
@@ -77,6 +79,16 @@ def _seconds(uri: str, *, close: bool) -> float:
     before = time.perf_counter()
     _call(uri, close=close)
     return time.perf_counter() - before
+
+
+def _seconds_if_answered(uri: str) -> float:
+    """Over a connection that ends with the call; infinite if there was no answer."""
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+    try:
+        return _seconds(uri, close=True)
+    except MlflowException:
+        return math.inf
 
 
 def _version(answer: Response) -> str | None:
@@ -117,7 +129,7 @@ def check_version(server: TrackingServer) -> Check:
 def check_workers(server: TrackingServer) -> Check:
     """Whether each call waits for a delayed acknowledgement, as with several uvicorn workers."""
     delayed = server.kept_s > server.fresh_s + DELAYED_S
-    kept, fresh = (f"{1000 * seconds:.0f} ms" for seconds in (server.kept_s, server.fresh_s))
+    kept, fresh = (_milliseconds(seconds) for seconds in (server.kept_s, server.fresh_s))
     return Check(
         "server workers",
         "warning" if delayed else "ok",
@@ -128,3 +140,7 @@ def check_workers(server: TrackingServer) -> Check:
         if delayed
         else "",
     )
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms" if math.isfinite(seconds) else "not answered"
