@@ -115,7 +115,7 @@ def connect(where: Address | None = None) -> Store:
     """
     where = where or address()
     quieten()
-    _probe(where)
+    probe(where)
     with reachable(where.place):
         if where.folder is not None:
             embedded_store.prepare(where.folder)
@@ -220,7 +220,7 @@ def _comes_from_client(error: Exception) -> bool:
     return any(str(module).partition(".")[0] == "mlflow" for module in modules)
 
 
-def _probe(where: Address) -> None:
+def probe(where: Address) -> None:
     """Fail in seconds, not minutes, where nothing listens: MLflow's client retries for long.
 
     Raises:

@@ -32,6 +32,7 @@ PATIENCE_VARIABLE = "LEPTON_STORE_PATIENCE_SECONDS"
 READING_PATIENCE_S = 10.0  # of commands that only read: somebody waits for the answer
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 MAX_READ = 10_000  # characters of an error
+SQLALCHEMYS_REMARK = "(raised as a result of Query-invoked autoflush"  # before what was raised
 REQUEST = "lepton.request"  # the tag that holds the id of the call that made a run
 
 PASSING = frozenset(
@@ -363,4 +364,5 @@ def first_line(error: BaseException) -> str:
     """What an error says, at most one line of 300 characters, and no secret of ours."""
     # More than is shown, so that no secret is cut in two before it is found.
     lines = [line for line in str(error)[:MAX_READ].splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith(SQLALCHEMYS_REMARK)] or lines
     return redacted(lines[0] if lines else type(error).__name__)[:300]

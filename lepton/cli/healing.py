@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from lepton.cli.checking import check_installation
 from lepton.cli.output import console, print_json, program
 from lepton.cli.verifying import ALTERED, brief
 from lepton_core.errors import DeclarationError
@@ -18,12 +19,19 @@ SHOWN = 20
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """Examine a sweep; with --repair, make the repairs and examine it again."""
+    """Examine a sweep; with --repair, make the repairs and examine it again.
+
+    Without a name it is the installation that is examined.
+    """
     from lepton_tasks.doctor.examination import examine  # noqa: PLC0415  (each loads what it needs)
     from lepton_tasks.doctor.repairs import heal  # noqa: PLC0415
 
     if arguments.reopen and not arguments.repair:
         raise DeclarationError("--reopen changes the record; expected --repair beside it")
+    if arguments.name is None:
+        if arguments.repair:
+            raise DeclarationError("--repair mends a sweep's record; expected the sweep's name")
+        return check_installation(arguments)
     out = console(stderr=arguments.json)
     done: list[Done] = []
     if arguments.repair:

@@ -58,8 +58,8 @@ def build_parser() -> argparse.ArgumentParser:
     }.items():
         verb(name, text).add_argument("name", help="the sweep's name")
 
-    doctor = verb("doctor", "say what is wrong with a sweep's record, and mend what can be mended")
-    doctor.add_argument("name", help="the sweep's name")
+    doctor = verb("doctor", "say what is wrong with a sweep's record, or with this installation")
+    doctor.add_argument("name", nargs="?", help="the sweep's name; without it: the installation")
     doctor.add_argument("--repair", action="store_true", help="make the repairs that it names")
     doctor.add_argument(
         "--reopen",

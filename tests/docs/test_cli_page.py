@@ -136,6 +136,10 @@ def test_the_keys_of_commands_on_sweeps(sweep_folder, told, store, monkeypatch, 
     assert told("doctor", "demo", "--repair") == (0, documented("doctor") - findings)
 
 
+def test_the_keys_of_an_examination_of_the_installation(sweep_folder, told):
+    assert told("doctor") == (0, documented("doctor without a name"))
+
+
 def test_the_keys_of_the_ui_of_a_server(told, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     assert told("ui") == (0, documented("ui") - {"port"})

@@ -37,8 +37,12 @@ def place_of(folder: Path) -> Place:
 @contextmanager
 def placed(folder: Path, place: Place) -> Iterator[None]:
     """Have a folder's sweeps in another store while the body runs."""
+    before = _PLACES.get(folder)
     _PLACES[folder] = place
     try:
         yield
     finally:
-        del _PLACES[folder]
+        if before is None:
+            del _PLACES[folder]
+        else:
+            _PLACES[folder] = before

@@ -1,0 +1,1 @@
+"""``lepton doctor`` without a name: whether this installation can do what Lepton asks of it."""
