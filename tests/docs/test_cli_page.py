@@ -7,7 +7,9 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.linear_model import SGDClassifier
 
 from lepton.cli import main
 from lepton.cli.parser import build_parser
@@ -17,7 +19,14 @@ from lepton_core.proposers.sobol import Sobol
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 MAPS = ("params", "proposers", "shares", "versions")  # of names that are not ours
-NULLABLE = ("best", "alterations", "divergence", "findings", "repaired")  # or empty, at times
+NULLABLE = (
+    "best",
+    "training",
+    "alterations",
+    "divergence",
+    "findings",
+    "repaired",
+)  # or empty, at times
 ALTERED, DIVERGED = 5, 6
 
 
@@ -99,14 +108,15 @@ def test_the_keys_of_commands_on_files(sweep_folder, told):
 def test_the_keys_of_commands_on_sweeps(sweep_folder, told, store, monkeypatch, capsys):
     assert told("run", "sweep.yaml") == (0, documented("run, resume"))
     assert told("resume", "demo") == (0, documented("run, resume"))
-    assert told("status", "demo") == (0, documented("status"))
+    plain = {key for key in documented("status") if not key.startswith("training.")}
+    assert told("status", "demo") == (0, plain)
     assert told("best", "demo") == (0, documented("best"))
     assert told("cancel", "demo") == (0, documented("cancel"))
     assert told("export", "demo", "-o", "demo.jsonl") == (0, documented("export"))
     assert told("import", "demo.jsonl", "--as", "copy") == (0, documented("import"))
     assert told("list") == (0, documented("list"))
     main(["list", "--json"])
-    assert keys(json.loads(capsys.readouterr().out)["sweeps"][0]) == documented("status")
+    assert keys(json.loads(capsys.readouterr().out)["sweeps"][0]) == plain
 
     parts = {k for k in documented("verify") if k.startswith(("alterations[", "divergence."))}
     assert told("verify", "demo") == (0, documented("verify") - parts)
@@ -134,6 +144,19 @@ def test_the_keys_of_commands_on_sweeps(sweep_folder, told, store, monkeypatch, 
     assert told("doctor", "demo") == (ALTERED, documented("doctor") - repaired)
     findings = {k for k in documented("doctor") if k.startswith("findings[")}
     assert told("doctor", "demo", "--repair") == (0, documented("doctor") - findings)
+
+
+def test_the_keys_of_a_population_that_trains(sweep_folder, told):
+    import lepton
+
+    x, y = np.eye(40), np.arange(40) % 2
+    optimizer = lepton.Optimizer(name="trained", generation=2)
+    optimizer.minimize(steps=2, model=SGDClassifier(loss="log_loss"), data=(x, y), progress=False)
+    assert told("status", "trained") == (0, documented("status"))
+    rows = ["from_step", "to_step", "member", "trial", "proposer", "loss", "settings"]
+    told_of_best = told("best", "trained")[1] - documented("best")
+    assert {key.split(".")[1] for key in told_of_best} == set(rows)
+    assert all(f"`{name}`" in section("### best") for name in ["schedule", *rows])
 
 
 def test_the_keys_of_an_examination_of_the_installation(sweep_folder, told):
