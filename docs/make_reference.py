@@ -81,7 +81,14 @@ ALIASES = (
 """The types that signatures name, with what they stand for."""
 
 CONTENTS = (
-    Section("Searching", (Entry("lepton.Optimizer"), Entry("lepton.LeptonSearchCV"))),
+    Section(
+        "Searching",
+        (
+            Entry("lepton.Optimizer"),
+            Entry("lepton.optimizer.TrainingArguments"),
+            Entry("lepton.LeptonSearchCV"),
+        ),
+    ),
     Section("Trials", (Entry("lepton.Trial"),)),
     Section(
         "Search spaces",

@@ -115,8 +115,10 @@ def test_every_block_runs_as_written(reader):
             shown.append(reader.python(block))
         else:
             pytest.fail(f"a block fenced as {kind!r}, which nothing runs:\n{block}")
-    notebook, first, second, third = shown
+    notebook, trained, first, second, third = shown
     assert re.fullmatch(r"0\.9\d+ \{'C': .*\}\n0\.9\d+\n", notebook)
+    assert float(trained.split()[0]) < 0.5
+    assert "from_step" in trained
     assert "finished: 40 of 40 trials" in first
     assert "nothing to do: the sweep is at its target already" in second
     assert "is not being driven" in second
