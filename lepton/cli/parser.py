@@ -96,6 +96,12 @@ def _driving_options(sub: argparse.ArgumentParser) -> None:
         help="drive even if another driver seems to live; that one can then seal nothing",
     )
 
+    sub.add_argument(
+        "--nightly",
+        action="store_true",
+        help="add no more than one scheduled run may, by 'nightly' of the sweep file",
+    )
+
 
 def _workers(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= MAX_WORKERS:
