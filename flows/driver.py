@@ -9,14 +9,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lepton_core.canonical import digest
-from lepton_core.declaration import Declaration, Settings
-from lepton_core.errors import NothingUsableError
+from lepton_core.declaration import Budget, Declaration, Settings
+from lepton_core.errors import InputError, NothingUsableError
 from lepton_core.events import SettingsAmended
 from lepton_core.fold import SweepState, evolve
+from lepton_core.night import night_of
 from lepton_core.plan import slots_left, untried
 from lepton_core.recommendation import recommended
 from lepton_core.sweep_file import parse_workers
 from lepton_flows.held_sweep import HeldSweep, hold
+from lepton_flows.night import Night
 from lepton_flows.observer import Driving, Observer
 from lepton_tasks import register
 from lepton_tasks.attempts import FAILED, FINISHED, KILLED
@@ -32,6 +34,7 @@ from lepton_tasks.sweep_yaml import SweepSource
 from lepton_tasks.trial import StopSignal
 
 DONE, NOTHING_TO_DO, INTERRUPTED = "finished", "nothing to do", "interrupted"
+NIGHT_OVER = "night over"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,10 @@ class Ending:
 
     Attributes:
         how: "finished" (the target is met, or nothing is left to be tried), "nothing to do" (that
-            was so before) or "interrupted".
+            was so before), "night over" (the nightly limit is met, the target is not) or
+            "interrupted".
+        added: How many results this driver recorded.
+        open: How many results the open generation has.
         signal: The signal that interrupted it, if one did.
         reason: Why it was interrupted.
     """
@@ -51,6 +57,8 @@ class Ending:
     parent: str | None
     experiment_id: str
     place: str
+    added: int = 0
+    open: int = 0
     signal: int | None = None
     reason: str = ""
 
@@ -64,6 +72,8 @@ class Ending:
             "signal": self.signal,
             "trials": self.state.trials_done,
             "generations": self.state.generations_done,
+            "added": self.added,
+            "open": self.open,
             "target": {
                 "trials": self.settings.budget.trials,
                 "hours": self.settings.budget.hours,
@@ -93,6 +103,7 @@ class Drive:
     settings: Settings
     pool: WorkerPool
     stop: StopSignal
+    night: Night
 
 
 def drive_sweep(
@@ -102,8 +113,9 @@ def drive_sweep(
     observer: Observer,
     workers: int | None = None,
     take_over: bool = False,
+    nightly: Budget | None = None,
 ) -> Ending:
-    """Drive a sweep to its target, or until it is asked to stop.
+    """Drive a sweep to its target, or for a night, or until it is asked to stop.
 
     Args:
         source: The sweep as the user gave it.
@@ -111,6 +123,7 @@ def drive_sweep(
         observer: Who watches.
         workers: How many trials at a time, instead of what the file says.
         take_over: Do not wait for, nor leave because of, another driver.
+        nightly: Drive for one night; what is set here takes the place of the file's limits.
 
     Raises:
         InputError: Something that the user wrote is wrong; nothing was recorded.
@@ -118,7 +131,7 @@ def drive_sweep(
         NothingUsableError: No trial gave a usable result.
         StoreUnreachableError: The store failed.
     """
-    source.parse()  # what is wrong with the file needs no store to be told
+    night = _night(source, nightly)  # what is wrong with the file needs no store to be told
     if workers is not None:
         parse_workers(workers)
     store = connect()
@@ -143,10 +156,31 @@ def drive_sweep(
             )
             models.also(held.state.best)
             _warn(held.record, declaration, settings, observer)
-            return _drive(held, pool, loop, observer)
+            return _drive(held, pool, loop, observer, night)
 
 
-def look_first(source: SweepSource, *, take_over: bool = False) -> Ending | None:
+def _night(source: SweepSource, nightly: Budget | None) -> Night:
+    """How far a driver may go; without limits, to the target, of which there must be one.
+
+    Raises:
+        InputError: It would go on for ever, or there is no limit for the night.
+    """
+    _, settings = source.parse()
+    if nightly is not None:
+        return Night(night_of(settings, nightly))
+    if settings.budget == Budget():
+        raise InputError(
+            f"sweep {source.name!r} has no budget, so this would never end. Run one night of it "
+            f"with 'lepton run --nightly', have 'lepton deploy' or 'lepton serve' schedule its "
+            "nights, or give it a target, such as budget: {trials: 64}",
+            name=source.name,
+        )
+    return Night()
+
+
+def look_first(
+    source: SweepSource, *, take_over: bool = False, nightly: Budget | None = None
+) -> Ending | None:
     """Look whether a sweep needs a driver at all, before anything that takes seconds is started.
 
     Returns:
@@ -157,7 +191,7 @@ def look_first(source: SweepSource, *, take_over: bool = False) -> Ending | None
         DrivenElsewhereError: A process of this machine drives it.
         NothingUsableError: The sweep is at its target without a usable result.
     """
-    source.parse()
+    _night(source, nightly)
     where = address()
     if not exists(where):
         return None
@@ -255,7 +289,11 @@ def _job(store: Store, declaration: Declaration, settings: Settings, source: Swe
 
 
 def _drive(
-    held: HeldSweep, pool: WorkerPool, loop: Callable[[Drive], SweepState], observer: Observer
+    held: HeldSweep,
+    pool: WorkerPool,
+    loop: Callable[[Drive], SweepState],
+    observer: Observer,
+    night: Night,
 ) -> Ending:
     stop, ledger, state, settings = held.stop, held.ledger, held.state, held.settings
 
@@ -282,11 +320,13 @@ def _drive(
                 )
             )
             ledger.kill_strays(but_generation=state.generations_done)
-            state = loop(Drive(ledger, state, settings, pool, stop))
+            state = loop(Drive(ledger, state, settings, pool, stop, night))
             held.lease.check(certain=True)
             if slots_left(state, settings.budget) == 0 and not _is_left_open(ledger, state, stop):
                 _require_usable(state)
                 status, how = FINISHED, DONE
+            elif not stop.draining:
+                how = NIGHT_OVER  # FINISHED is for the target: `doctor` relies on it
         except NothingUsableError:
             status = FAILED
             raise
@@ -304,6 +344,8 @@ def _drive(
         parent=ledger.parent,
         experiment_id=ledger.experiment_id,
         place=held.place,
+        added=night.added,
+        open=night.open,
         signal=stop.signal,
         reason=stop.reason,
     )

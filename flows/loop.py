@@ -15,6 +15,7 @@ from lepton_core.errors import NothingUsableError, RecordError
 from lepton_core.events import GenerationSealed, Proposal, TrialRecord, shared_failure
 from lepton_core.fold import SweepState, evolve
 from lepton_core.plan import plan, slots_left, untried
+from lepton_flows.night import Night
 from lepton_flows.observer import Observer
 from lepton_tasks.attempts import OpenSlot
 from lepton_tasks.trial import Evaluator, StopSignal, TrialLedger, run_slot
@@ -58,10 +59,12 @@ def drive(
     stop: StopSignal,
     observer: Observer,
     generations: int | None = None,
+    night: Night | None = None,
 ) -> SweepState:
     """Drive a sweep until it is asked to stop, `generations` are sealed, or nothing is left to do.
 
-    Nothing is left when the budget is met, or every configuration of the space was tried.
+    Nothing is left when the budget is met, or every configuration of the space was tried; and for
+    now, when the night is over, which may leave a generation open.
 
     Args:
         ledger: The sweep's record, held by this driver.
@@ -71,6 +74,7 @@ def drive(
         stop: How others ask for an end; an unsealed generation then stays open.
         observer: Who watches.
         generations: How many to seal at most.
+        night: How far this run may go; counts what it adds.
 
     Returns:
         The state after the last seal.
@@ -80,24 +84,32 @@ def drive(
     """
     budget = state.settings.budget if state.settings else Budget()
     driven_before, started = state.driven_s, time.monotonic()
-    sealed = 0
-    while not stop.draining and generations != sealed:
+    sealed, night = 0, night or Night()
+    night.begin()
+    while not (stop.draining or night.is_over or generations == sealed):
         generation = state.generations_done
         recorded = ledger.open_slots(generation)
         proposals = open_proposals(state, recorded, budget)
         if not proposals:
             break
+        done = {n for n, slot in recorded.items() if slot.result is not None}
+        night.open = len(done)
+        share = night.share([p.slot for p in proposals if p.slot not in done]) | done
 
         def work(
-            proposal: Proposal, recorded: Mapping[int, OpenSlot] = recorded
+            proposal: Proposal, recorded: Mapping[int, OpenSlot] = recorded, night: Night = night
         ) -> TrialRecord | None:
             slot = recorded.get(proposal.slot, OpenSlot())
-            record = slot.result or run_slot(ledger, evaluator, proposal, slot, stop)
+            record = slot.result
+            if record is None and not night.is_over:
+                record = run_slot(ledger, evaluator, proposal, slot, stop)
+                if record is not None:
+                    night.count()
             if record is not None:
                 observer.trial_finished(record)
             return record
 
-        records = mapper(work, proposals)
+        records = mapper(work, [proposal for proposal in proposals if proposal.slot in share])
         trials = tuple(record for record in records if record is not None)
         if len(trials) < len(proposals):
             break
@@ -108,7 +120,7 @@ def drive(
         )
         state = evolve(state, event)
         ledger.seal(event, state)
-        sealed += 1
+        sealed, night.open = sealed + 1, 0
         observer.sealed(state)
         if sealed == 1:
             _stop_if_hopeless(state, event)

@@ -18,10 +18,11 @@ from prefect.logging import get_run_logger
 from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from lepton_core.declaration import Budget
 from lepton_core.errors import InputError, LeptonError
 from lepton_core.events import Proposal, TrialRecord
 from lepton_core.fold import SweepState
-from lepton_flows.driver import INTERRUPTED, Drive, drive_sweep
+from lepton_flows.driver import INTERRUPTED, Drive, Ending, drive_sweep
 from lepton_flows.loop import drive
 from lepton_flows.observer import Driving, Observer, observer
 from lepton_tasks.prefect_server import loopback_server
@@ -48,6 +49,7 @@ def _sweep(
     source: str | Path | dict[str, Any],
     workers: int | None = None,
     take_over: bool = False,  # noqa: FBT001, FBT002  (a flow's parameter is a form's field)
+    nightly: bool = False,  # noqa: FBT001, FBT002
 ) -> Any:
     """Declare a sweep and drive it to its target; go on with it if it is there already.
 
@@ -55,6 +57,7 @@ def _sweep(
         source: The path of a sweep file, or its content as a dict.
         workers: How many trials at a time, instead of what the file says.
         take_over: Do not leave because another driver holds the sweep.
+        nightly: Add no more than one night may, by the file's `nightly`.
 
     Returns:
         How it ended, as a dict: ``ending``, ``trials``, ``best`` and more (see docs/cli.md).
@@ -62,7 +65,7 @@ def _sweep(
     Raises:
         LeptonError: See `lepton_core.errors`; each says what to do.
     """
-    return _run(_open(source), workers=workers, take_over=take_over)
+    return _run(_open(source), workers=workers, take_over=take_over, nightly=nightly)
 
 
 def _resume(
@@ -70,6 +73,7 @@ def _resume(
     file: str | Path | None = None,
     workers: int | None = None,
     take_over: bool = False,  # noqa: FBT001, FBT002  (a flow's parameter is a form's field)
+    nightly: bool = False,  # noqa: FBT001, FBT002
 ) -> Any:
     """Go on with a sweep by its name, from the tracking store and the sweep file.
 
@@ -78,6 +82,7 @@ def _resume(
         file: Its sweep file; without it, the one in the current directory that has the name.
         workers: How many trials at a time, instead of what the file says.
         take_over: Do not leave because another driver holds the sweep.
+        nightly: Add no more than one night may, by the file's `nightly`.
 
     Returns:
         How it ended, as a dict: ``ending``, ``trials``, ``best`` and more (see docs/cli.md).
@@ -86,7 +91,7 @@ def _resume(
         LeptonError: See `lepton_core.errors`; each says what to do.
     """
     find_to_resume(name)  # an unknown name is an error, not a new sweep
-    return _run(find_or_read(name, file), workers=workers, take_over=take_over)
+    return _run(find_or_read(name, file), workers=workers, take_over=take_over, nightly=nightly)
 
 
 def _open(source: str | os.PathLike[str] | Mapping[str, Any]) -> SweepSource:
@@ -108,7 +113,22 @@ def _run_name() -> str:
         return str(parameters["source"])[:100]
 
 
-def _run(source: SweepSource, *, workers: int | None, take_over: bool) -> Any:
+def _run(source: SweepSource, *, workers: int | None, take_over: bool, nightly: bool) -> Any:
+    ending = drive_in_tasks(source, workers, Budget() if nightly else None, take_over=take_over)
+    summary = ending.summary()
+    if ending.how == INTERRUPTED:
+        # Prefect then shows the run as cancelled; a caller gets its CancelledRun.
+        return Cancelled(message=f"{ending.reason}; run it again to go on")
+    return summary
+
+
+def drive_in_tasks(
+    source: SweepSource, workers: int | None, nightly: Budget | None, *, take_over: bool = False
+) -> Ending:
+    """Drive a sweep in the calling flow run, one task run for each trial.
+
+    See `lepton_flows.driver.drive_sweep`.
+    """
     watcher = observer.get() or _LogObserver()
     ending = drive_sweep(
         source,
@@ -116,24 +136,23 @@ def _run(source: SweepSource, *, workers: int | None, take_over: bool) -> Any:
         observer=watcher,
         workers=workers,
         take_over=take_over,
+        nightly=nightly,
     )
-    summary = ending.summary()
-    watcher.concluded(summary)
-    if ending.how == INTERRUPTED:
-        # Prefect then shows the run as cancelled; a caller gets its CancelledRun.
-        return Cancelled(message=f"{ending.reason}; run it again to go on")
-    return summary
+    watcher.concluded(ending.summary())
+    return ending
 
 
 def _drive_in_blocks(driven: Drive, watcher: Observer) -> SweepState:
     """Drive to the target: in this flow run if that is small, else in sub-flows."""
     size = driven.state.declaration.generation
     block = max(1, MAX_TASK_RUNS // size)
-    trials = driven.settings.budget.trials
     state = driven.state
-    if trials is not None and trials - state.trials_done <= block * size:
+    target, tonight = driven.settings.budget.trials, driven.night.limits.trials
+    left = [] if target is None else [target - state.trials_done]
+    left += [] if tonight is None else [tonight]
+    if left and min(left) <= block * size:
         return _drive_block(driven, state, watcher, None)
-    while not driven.stop.draining:
+    while not (driven.stop.draining or driven.night.is_over):
         first = state.generations_done
         state = _drive_in_sub_flow(driven, state, watcher, block)
         if state.generations_done < first + block:
@@ -202,6 +221,7 @@ def _drive_block(
             stop=driven.stop,
             observer=watcher,
             generations=generations,
+            night=driven.night,
         )
 
 

@@ -269,6 +269,7 @@ class Settings:
     """How a sweep is driven now; each driver records its own.
 
     Attributes:
+        budget: Its target; without limits there is none, and it goes on night by night for ever.
         objective: ``file.py:function`` beside the sweep file, or ``package.module:function``.
         timeout: Seconds that a trial may take.
         nightly: What one scheduled run may add.

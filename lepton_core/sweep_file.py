@@ -34,8 +34,9 @@ from lepton_core.space import Space
 from lepton_core.space_file import at_path, parse_space
 from lepton_core.values import is_number
 
-NEEDED = ("name", "objective", "space", "budget")
+NEEDED = ("name", "objective", "space")
 OPTIONAL = (
+    "budget",  # needed where `nightly` is missing
     "metric",
     "direction",
     "generation",
@@ -65,14 +66,21 @@ def parse_sweep(
     """
     if not isinstance(content, Mapping):
         raise DeclarationError(
-            f"found {type(content).__name__}; expected a mapping with the keys {', '.join(NEEDED)}"
+            f"found {type(content).__name__}; expected a mapping with the keys "
+            f"{', '.join(NEEDED)}, budget"
         )
     check_keys(content, (), needed=NEEDED, optional=OPTIONAL)
+    budget, nightly = content.get("budget"), content.get("nightly")
+    if "budget" not in content and nightly is None:
+        raise DeclarationError(
+            "'budget' is missing; expected such as {trials: 64}, a target, or else nightly, which "
+            "each scheduled run may add for ever",
+            missing="budget",
+        )
     declaration = parse_declaration(content, recorded=recorded)
     timeout = content.get("timeout")
-    nightly = content.get("nightly")
     settings = Settings(
-        budget=_budget(content["budget"], ("budget",)),
+        budget=_budget(budget, ("budget",)) if "budget" in content else Budget(),
         objective=_objective(content["objective"]),
         workers=parse_workers(content.get("workers", 1)),
         timeout=None if timeout is None else _positive(timeout, ("timeout",), "seconds"),

@@ -14,7 +14,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,17 +25,21 @@ from lepton_tasks.redaction import redacted
 START_SECONDS = 120.0  # a first start migrates the database: 13 s here, longer on a busy machine
 POLL_SECONDS = 0.05
 DRAIN_SECONDS = 10.0
-SERVER = {
-    "PREFECT_UI_ENABLED": "false",
-    "PREFECT_SERVER_UI_ENABLED": "false",
+ALWAYS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     # One event a commit, as is its default, keeps SQLite locked: task runs are then lost or late.
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",
+}
+SERVER = {
+    **ALWAYS,
+    "PREFECT_UI_ENABLED": "false",
+    "PREFECT_SERVER_UI_ENABLED": "false",
     # As Prefect starts its own temporary server: no services that a single flow does not need.
     "PREFECT__SERVER_EPHEMERAL": "1",
     "PREFECT__SERVER_FINAL": "1",
 }
+SCHEDULING = {**ALWAYS, "PREFECT__SERVER_FINAL": "1"}
 
 
 class PrefectServerError(LeptonError):
@@ -62,14 +66,56 @@ def loopback_server(meanwhile: Callable[[], object] = lambda: None) -> Iterator[
     if is_configured():
         yield
         return
-    import prefect  # noqa: PLC0415
     from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: PLC0415
+
+    with (
+        _running(_free_port(), SERVER, meanwhile) as (api, _),
+        temporary_settings({PREFECT_API_URL: api}),
+    ):
+        try:
+            yield
+        finally:
+            _drain()
+
+
+@contextmanager
+def scheduling_server(port: int) -> Iterator[Callable[[], bool]]:
+    """Run a Prefect server with its page and its scheduler while the body runs.
+
+    What it knows is in the user's usual Prefect database, so the next one goes on from there.
+
+    Args:
+        port: A free port of the loopback.
+
+    Yields:
+        Tells whether it still runs.
+
+    Raises:
+        PrefectServerError: It did not start; the message has what it said.
+    """
+    from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: PLC0415
+
+    api = f"http://127.0.0.1:{port}/api"
+    settings = {**SCHEDULING, "PREFECT_UI_API_URL": api}
+    with _running(port, settings) as (api, process), temporary_settings({PREFECT_API_URL: api}):
+        try:
+            yield lambda: process.poll() is None
+        finally:
+            if process.poll() is None:
+                _drain()
+
+
+@contextmanager
+def _running(
+    port: int, settings: Mapping[str, str], meanwhile: Callable[[], object] = lambda: None
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A server's API and process, while the body runs. It does not outlive this process."""
+    import prefect  # noqa: PLC0415
 
     reaper = Reaper()
     folder = Path(tempfile.mkdtemp(prefix="lepton-prefect-"))
     reaper.remove(folder)
     log = folder / "server.txt"
-    port = _free_port()
     with log.open("wb") as file:
         process = subprocess.Popen(
             [
@@ -79,7 +125,7 @@ def loopback_server(meanwhile: Callable[[], object] = lambda: None) -> Iterator[
                 *("--factory", "prefect.server.api.server:create_app"),
                 *("--host", "127.0.0.1", "--port", str(port), "--log-level", "error"),
             ],
-            env={**os.environ, **SERVER},
+            env={**os.environ, **settings},
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
@@ -90,11 +136,7 @@ def loopback_server(meanwhile: Callable[[], object] = lambda: None) -> Iterator[
     try:
         meanwhile()
         _await_health(api, process, log)
-        with temporary_settings({PREFECT_API_URL: api}):
-            try:
-                yield
-            finally:
-                _drain()
+        yield api, process
     finally:
         reaper.close()
         process.wait()

@@ -17,6 +17,8 @@ from lepton.cli.output import (
     trials_text,
     two_columns,
 )
+from lepton_core.declaration import Budget
+from lepton_core.night import night_text
 from lepton_tasks.sweep_record import find_to_resume
 
 if TYPE_CHECKING:
@@ -44,7 +46,8 @@ def resume(arguments: argparse.Namespace) -> int:
 def _drive(arguments: argparse.Namespace, source: SweepSource, parameters: dict[str, Any]) -> int:
     from lepton_flows.driver import look_first  # noqa: PLC0415
 
-    done = look_first(source, take_over=arguments.take_over)
+    nightly = Budget() if arguments.nightly else None
+    done = look_first(source, take_over=arguments.take_over, nightly=nightly)
     summary = done.summary() if done else _flow(arguments, parameters)
     signal = summary.pop("signal", None)
     again = resume_command(str(summary["name"]), source.file)
@@ -70,7 +73,12 @@ def _flow(arguments: argparse.Namespace, parameters: dict[str, Any]) -> dict[str
     token = observer.set(live)
     flow = flows.sweep if "source" in parameters else flows.resume
     try:
-        flow(**parameters, workers=arguments.workers, take_over=arguments.take_over)
+        flow(
+            **parameters,
+            workers=arguments.workers,
+            take_over=arguments.take_over,
+            nightly=arguments.nightly,
+        )
     except (CancelledRun, KeyboardInterrupt):
         if live.summary is None:  # interrupted before there was anything to sum up
             raise KeyboardInterrupt from None
@@ -89,6 +97,7 @@ def _report(summary: dict[str, Any], again: str) -> None:
         "nothing to do": f"nothing to do: the sweep is at its target already, {done}"
         if done == sealed
         else f"nothing to do: {done}",
+        "night over": night_text(summary["added"], summary["trials"] + summary["open"], target),
         "interrupted": f"interrupted ({summary['reason']}): {sealed} sealed",
     }[summary["ending"]]
     out.print(f"\n{headline}", style="bold")
@@ -102,7 +111,7 @@ def _report(summary: dict[str, Any], again: str) -> None:
             soft_wrap=True,
         )
     commands = {"history": summary["store"], "see it": f"{program()} ui"}
-    if summary["ending"] == "interrupted":
+    if summary["ending"] in ("interrupted", "night over"):
         commands["go on"] = again
     else:
         commands["more"] = (

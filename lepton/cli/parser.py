@@ -77,6 +77,19 @@ def build_parser() -> argparse.ArgumentParser:
         "--as", dest="as_name", metavar="NAME", help="its name here, if not its own"
     )
 
+    deploy = verb("deploy", "have a Prefect work pool add a night to a sweep on schedule")
+    _scheduling_options(deploy)
+    deploy.add_argument("--pool", required=True, help="a work pool of type process")
+    serve = verb("serve", "add a night to a sweep on schedule, on this machine, until Ctrl-C")
+    _scheduling_options(serve)
+    serve.add_argument(
+        "--port",
+        type=int,
+        default=4200,
+        help="of its own Prefect server, where PREFECT_API_URL is not set; default: 4200, or the "
+        "next free one",
+    )
+
     verb("list", "list the store's sweeps")
     verb("validate", "check a sweep file and its objective, spending nothing").add_argument(
         "file", help="the sweep file"
@@ -95,6 +108,23 @@ def _driving_options(sub: argparse.ArgumentParser) -> None:
         action="store_true",
         help="drive even if another driver seems to live; that one can then seal nothing",
     )
+
+    sub.add_argument(
+        "--nightly",
+        action="store_true",
+        help="add no more than one scheduled run may, by 'nightly' of the sweep file",
+    )
+
+
+def _scheduling_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("file", help="the sweep file")
+    sub.add_argument(
+        "--cron", required=True, help="when, as five fields: '0 2 * * *' is every night at two"
+    )
+    sub.add_argument(
+        "--timezone", default="UTC", help="of the schedule, such as Europe/Berlin (default: UTC)"
+    )
+    sub.add_argument("--workers", type=_workers, metavar="N", help="trials at a time")
 
 
 def _workers(text: str) -> int:

@@ -69,6 +69,7 @@ def validate(arguments: argparse.Namespace) -> int:
         return 0
     limits = [f"{budget.trials} trials"] if budget.trials else []
     limits += [f"{budget.hours:g} hours"] if budget.hours else []
+    limits = limits or ["night by night, for ever"]
     console().print(
         f"{arguments.file} is valid: sweep {declaration.name}, {len(declaration.space)} params to "
         f"search, {' or '.join(limits)}; the objective {settings.objective} can be imported"

@@ -34,7 +34,7 @@ def ui(arguments: argparse.Namespace) -> int:
     if not store.exists(where):
         raise UnknownSweepError(f"there is no store at {where.place} yet; run a sweep first")
     opened = store.connect(where)
-    port = _free_port(arguments.port)
+    port = free_port(arguments.port)
     # The bare experiment opens on an overview of traces, in which no run is to be seen.
     runs = f"experiments/{opened.experiment_id}/runs?workflowType=machine_learning"
     url = f"http://127.0.0.1:{port}/#/{runs}"
@@ -69,7 +69,12 @@ def ui(arguments: argparse.Namespace) -> int:
         reaper.close()
 
 
-def _free_port(wanted: int) -> int:
+def free_port(wanted: int) -> int:
+    """A free port of the loopback, the wanted one or one of the next.
+
+    Raises:
+        UnknownSweepError: There is none.
+    """
     for port in range(wanted, wanted + TRIED_PORTS):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

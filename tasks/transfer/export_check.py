@@ -261,7 +261,7 @@ def _parse(declaration: Any, settings: Any) -> None:
             "replicates": portfolio.get("replicates", 1),
         },
         "objective": settings.get("objective") or "objective.py:objective",
-        "budget": _limits(settings.get("budget", {"trials": 1})),
+        "budget": _limits(settings.get("budget", {})) or {"trials": 1},  # for ever is no other
         "workers": settings.get("workers", 1),
     }
     if settings.get("timeout") is not None:

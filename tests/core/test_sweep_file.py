@@ -87,6 +87,17 @@ def test_the_least_file_has_defaults():
     assert (driven.workers, driven.timeout, driven.nightly) == (1, None, None)
 
 
+def test_without_a_budget_there_must_be_nightly_limits():
+    file = {key: LEAST[key] for key in LEAST if key != "budget"}
+    _, driven = parse_sweep({**file, "nightly": {"trials": 40}})
+    assert (driven.budget, driven.nightly) == (Budget(), Budget(trials=40))
+    for nothing in ({}, {"nightly": None}):
+        with pytest.raises(DeclarationError, match=r"'budget' is missing; .*or else nightly"):
+            parse_sweep({**file, **nothing})
+    with pytest.raises(DeclarationError, match=r"^budget: found None; expected such as"):
+        parse_sweep({**file, "nightly": {"trials": 40}, "budget": None})
+
+
 def test_every_setting_is_written_out_so_that_a_new_default_changes_no_old_sweep():
     portfolio = parse_sweep({**LEAST, "portfolio": {"judge": False}})[0].portfolio
     assert portfolio.proposers == UNJUDGED_PROPOSERS
@@ -150,7 +161,7 @@ LR = ("space", "lr")
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("name",), MISSING, r"^'name' is missing; needed here: name, objective, space, budget"),
+        (("name",), MISSING, r"^'name' is missing; needed here: name, objective, space"),
         (("objective",), MISSING, "^'objective' is missing"),
         (("name",), "a b", "^name: found 'a b'; expected 1 to 100 of A-Z a-z 0-9"),
         (("name",), "x" * 101, "^name: "),

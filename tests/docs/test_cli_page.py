@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scheduled import Api
 from sklearn.linear_model import SGDClassifier
 
 from lepton.cli import main
@@ -161,6 +162,17 @@ def test_the_keys_of_a_population_that_trains(sweep_folder, told):
 
 def test_the_keys_of_an_examination_of_the_installation(sweep_folder, told):
     assert told("doctor") == (0, documented("doctor without a name"))
+
+
+def test_the_keys_of_deploy(sweep_folder, told, prefect_api):
+    sweep_folder.write(name="deployed", nightly={"trials": 4})
+    pools = Api(prefect_api)
+    if "page" not in {pool["name"] for pool in pools.ask("/work_pools/filter", {})}:
+        pools.ask("/work_pools/", {"name": "page", "type": "process"})
+    night = ("sweep.yaml", "--cron", "0 2 * * *")
+    assert told("deploy", *night, "--pool", "page") == (0, documented("deploy"))
+    assert told("deploy", *night, "--pool", "none") == (2, documented("Errors"))
+    assert documented("serve") == documented("deploy") - {"pool", "updated"}
 
 
 def test_the_keys_of_the_ui_of_a_server(told, monkeypatch):

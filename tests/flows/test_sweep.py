@@ -86,7 +86,7 @@ def test_a_sweep_may_be_a_path_or_a_dict_and_a_finished_one_is_left_as_it_is(
 ):
     first = flows.sweep(Path("sweep.yaml"))
     before = full_list(sweep_folder.path)
-    nothing = {**first, "ending": "nothing to do"}
+    nothing = {**first, "ending": "nothing to do", "added": 0}
     assert flows.sweep(dict(sweep_folder.content)) == nothing
     assert flows.resume("demo") == nothing
     with pytest.raises(InputError, match="declares the sweep 'other', not 'demo'"):

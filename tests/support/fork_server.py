@@ -25,6 +25,7 @@ from racers import RACERS
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from lepton_core.declaration import Budget
 from lepton_core.errors import LeptonError
 from lepton_core.events import Proposal, TrialRecord
 from lepton_core.fold import SweepState
@@ -97,10 +98,12 @@ def drive(request: dict[str, Any]) -> int:
                 in_threads(driven.pool.size),
                 stop=driven.stop,
                 observer=watcher,
+                night=driven.night,
             ),
             observer=watcher,
             workers=request.get("workers"),
             take_over=request.get("take_over", False),
+            nightly=Budget(**request["nightly"]) if "nightly" in request else None,
         )
     except LeptonError as error:
         print("error", type(error).__name__, error, flush=True)

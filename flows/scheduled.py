@@ -1,0 +1,254 @@
+"""Deployments of the flow ``lepton-nightly``: what Prefect is told of a sweep that is scheduled."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from lepton_core.canonical import shown
+from lepton_core.errors import InputError, LeptonError, UnknownSweepError
+from lepton_tasks.redaction import redacted, without_secrets
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.deployments.runner import RunnerDeployment
+    from prefect.schedules import Schedule
+
+    from lepton_tasks.sweep_yaml import SweepSource
+
+FLOW = "lepton-nightly"
+ENTRYPOINT = "lepton_flows.nightly.nightly"
+PASSED_ON = (
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_EXPERIMENT_NAME",
+    "LEPTON_LEASE_SECONDS",
+    "LEPTON_STORE_PATIENCE_SECONDS",
+)
+FIELDS = 5
+
+
+class PrefectError(LeptonError):
+    """Prefect's server does not answer, or refuses."""
+
+
+def parse_schedule(cron: str, timezone: str) -> Schedule:
+    """A cron schedule, if it is usable as one.
+
+    Args:
+        cron: Five fields: minute, hour, day of the month, month, day of the week.
+        timezone: A name such as Europe/Berlin.
+
+    Raises:
+        InputError: It is not; says what is.
+
+    Example:
+        >>> parse_schedule("0 2 * * *", "Europe/Berlin").cron
+        '0 2 * * *'
+    """
+    from prefect.client.schemas.schedules import CronSchedule  # noqa: PLC0415  (costs a second)
+    from prefect.schedules import Cron  # noqa: PLC0415
+
+    try:
+        ZoneInfo(timezone)
+    except (KeyError, OSError, ValueError):
+        raise InputError(
+            f"found the timezone {shown(timezone)}; expected a name such as UTC or Europe/Berlin"
+        ) from None
+    try:
+        if len(cron.split()) != FIELDS:
+            raise ValueError  # noqa: TRY301
+        CronSchedule(cron=cron, timezone=timezone)
+    except ValueError:
+        raise InputError(
+            f"found {shown(cron)}; expected a cron schedule of five fields (minute, hour, day of "
+            "the month, month, day of the week), such as '0 2 * * *' for every night at two"
+        ) from None
+    return Cron(cron, timezone=timezone)
+
+
+def check_pool(client: SyncPrefectClient, pool: str) -> None:
+    """Do nothing if there is a work pool of that name whose workers start processes.
+
+    Raises:
+        InputError: There is none; says which there are and how to make one.
+    """
+    from prefect.exceptions import ObjectNotFound  # noqa: PLC0415
+
+    make = f"make one with 'prefect work-pool create {pool} --type process'"
+    try:
+        found = client.read_work_pool(pool)
+    except ObjectNotFound:
+        known = ", ".join(sorted(one.name for one in client.read_work_pools())) or "none"
+        raise InputError(
+            f"Prefect has no work pool {pool!r} (there are: {known}); {make}", pool=pool
+        ) from None
+    if found.type != "process":
+        raise InputError(
+            f"the work pool {pool!r} is of type {found.type}; expected process, whose workers run "
+            f"where the sweep file, the objective and the store are; {make}, of another name",
+            pool=pool,
+        )
+
+
+def deployment(
+    source: SweepSource,
+    schedule: Schedule,
+    *,
+    pool: str | None,
+    workers: int | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> RunnerDeployment:
+    """A deployment that adds a night to the sweep at each time of the schedule.
+
+    Its runs begin in the current directory, so that they find the same store as ``lepton run``
+    does here. It has no concurrency limit: Prefect keeps who holds its slots in its server's
+    memory, so a server that is killed with a run under way never lets another one begin. A run
+    that finds another driver leaves at once; the lease sees to that.
+
+    Args:
+        source: The sweep, as a file.
+        schedule: When.
+        pool: The work pool; None for runs that the calling process serves.
+        workers: How many trials at a time, instead of what the file says.
+        say: Told what is not passed on.
+    """
+    from prefect.deployments.runner import RunnerDeployment  # noqa: PLC0415
+    from prefect.types.entrypoint import EntrypointType  # noqa: PLC0415
+
+    from lepton_flows.nightly import nightly  # noqa: PLC0415
+
+    file = str((source.file or Path()).absolute())
+    variables = {"working_dir": str(Path.cwd()), "env": _environment(say)} if pool else {}
+    made = RunnerDeployment.from_flow(
+        nightly,
+        name=source.name,
+        schedule=schedule,
+        paused=False,
+        parameters={"sweep_file": file, "workers": workers, "trials": None, "hours": None},
+        description=f"One night of the sweep {source.name}; {file}",
+        tags=["lepton"],
+        work_pool_name=pool,
+        job_variables=variables,
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+    made.entrypoint = ENTRYPOINT
+    return made
+
+
+def _environment(say: Callable[[str], None]) -> dict[str, str]:
+    """What of this environment a run is to have, too; nothing secret, which Prefect would show."""
+    found: dict[str, str] = {}
+    for name in PASSED_ON:
+        value = os.environ.get(name)
+        if value and without_secrets(value) != value:
+            say(
+                f"warning: {name} holds a password, which is not passed on to Prefect; set it in "
+                "the environment of the worker"
+            )
+        elif value:
+            found[name] = value
+    return found
+
+
+@contextmanager
+def answering() -> Iterator[SyncPrefectClient]:
+    """A client of the Prefect server that is configured, which answers.
+
+    Raises:
+        InputError: None is configured.
+        PrefectError: It does not answer, or refused something in the body.
+    """
+    import httpx  # noqa: PLC0415  (Prefect's own client is made of it)
+    from prefect.client.orchestration import get_client  # noqa: PLC0415
+    from prefect.exceptions import PrefectHTTPStatusError  # noqa: PLC0415
+    from prefect.settings import PREFECT_API_URL  # noqa: PLC0415
+
+    url = PREFECT_API_URL.value()
+    if not url:
+        raise InputError(
+            "no Prefect server is configured. Start one with 'prefect server start' and set "
+            "PREFECT_API_URL=http://127.0.0.1:4200/api; for a single machine, 'lepton serve' "
+            "brings its own"
+        )
+    try:
+        with get_client(sync_client=True) as client:
+            problem = client.api_healthcheck()
+            if problem is not None:
+                raise problem
+            yield client
+    except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+        raise PrefectError(
+            f"the Prefect server {without_secrets(url)} failed: {redacted(str(error)) or error!r}\n"
+            "Check PREFECT_API_URL, and that the server runs ('prefect server start')."
+        ) from None
+
+
+def ui_page(client: SyncPrefectClient, deployment_id: UUID) -> str:
+    """The deployment's page in the Prefect UI."""
+    api = str(client.api_url).rstrip("/")
+    return f"{without_secrets(api.removesuffix('/api'))}/deployments/deployment/{deployment_id}"
+
+
+def apply(made: RunnerDeployment) -> UUID:
+    """Tell the server of a deployment, a new one or an update; returns its id."""
+    applied = made.apply()
+    if not isinstance(applied, UUID):
+        raise TypeError("expected to be called outside any event loop")
+    return applied
+
+
+def is_deployed(client: SyncPrefectClient, made: RunnerDeployment) -> bool:
+    """Whether the server knows a deployment of that name already."""
+    from prefect.exceptions import ObjectNotFound  # noqa: PLC0415
+
+    try:
+        client.read_deployment_by_name(f"{FLOW}/{made.name}")
+    except ObjectNotFound:
+        return False
+    return True
+
+
+def tidy(client: SyncPrefectClient, deployment_id: UUID, sweep: str) -> None:
+    """Mark runs of a deployment that Prefect takes for running though nobody drives the sweep.
+
+    A process that was killed together with its server leaves such runs.
+    """
+    from prefect.client.schemas.filters import (  # noqa: PLC0415
+        DeploymentFilter,
+        DeploymentFilterId,
+        FlowRunFilter,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+    )
+    from prefect.client.schemas.objects import StateType  # noqa: PLC0415
+    from prefect.states import Crashed  # noqa: PLC0415
+
+    if _is_driven(sweep):
+        return
+    types = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
+    runs = client.read_flow_runs(
+        deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment_id])),
+        flow_run_filter=FlowRunFilter(
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=types))
+        ),
+    )
+    for run in runs:
+        client.set_flow_run_state(
+            run.id, Crashed(message="the process that ran it has ended"), force=True
+        )
+
+
+def _is_driven(sweep: str) -> bool:
+    from lepton_tasks.lease import is_driven  # noqa: PLC0415
+    from lepton_tasks.sweep_record import open_record  # noqa: PLC0415
+
+    try:
+        record = open_record(sweep)
+    except UnknownSweepError:
+        return False
+    return is_driven(record.params, record.tags)

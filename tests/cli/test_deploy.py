@@ -1,0 +1,117 @@
+"""``lepton deploy``: what it checks before it tells Prefect anything, and what it tells."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import pytest
+from scheduled import Api
+
+DEPLOY = ("deploy", "sweep.yaml", "--cron", "0 2 * * *", "--pool", "some")
+
+
+@pytest.fixture
+def nightly(sweep_folder):
+    """A sweep that a schedule may drive, under a name of its own."""
+    name = f"night-{uuid.uuid4().hex[:8]}"
+    sweep_folder.write(name=name, nightly={"trials": 12})
+    return name
+
+
+@pytest.fixture
+def api(prefect_api):
+    found = Api(prefect_api)
+    pools = {pool["name"] for pool in found.ask("/work_pools/filter", {})}
+    for name, kind in {"some": "process", "ships": "docker"}.items():
+        if name not in pools:
+            found.ask("/work_pools/", {"name": name, "type": kind})
+    return found
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        ({"generation": 0}, (), "generation: found 0"),
+        ({"nightly": None}, (), "no nightly limits"),
+        ({}, ("--cron", "0 2 * *"), "found '0 2 * *'; expected a cron schedule of five fields"),
+        ({}, ("--cron", "0 25 * * *"), "expected a cron schedule"),
+        ({}, ("--cron", "@hourly"), "expected a cron schedule"),
+        ({}, ("--timezone", "Mars"), "found the timezone 'Mars'; expected a name such as"),
+        ({}, ("--timezone", "../etc"), "found the timezone '../etc'"),
+        ({}, ("--pool", "none"), "make one with 'prefect work-pool create none --type process'"),
+        ({}, ("--pool", "ships"), "the work pool 'ships' is of type docker; expected process"),
+    ],
+)
+def test_what_is_wrong_is_said_before_prefect_is_told(
+    nightly, sweep_folder, api, lepton, change, options, message
+):
+    sweep_folder.write(**change)
+    code, shown = lepton(*DEPLOY, *options)
+    assert (code, message in shown) == (2, True), shown
+    asked = {"deployments": {"name": {"any_": [nightly]}}}
+    assert api.ask("/deployments/filter", asked) == []
+
+
+def test_without_a_server_deploy_says_how_to_start_one(nightly, lepton):
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings(restore_defaults={PREFECT_API_URL}):
+        code, shown = lepton(*DEPLOY)
+    assert (code, "no Prefect server is configured" in shown, "lepton serve" in shown) == (
+        2,
+        True,
+        True,
+    )
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        code, shown = lepton(*DEPLOY)
+    assert (code, "the Prefect server http://127.0.0.1:9/api failed" in shown) == (1, True)
+
+
+def test_deploy_again_is_an_update(nightly, api, lepton, lepton_json):
+    code, told = lepton_json(*DEPLOY, "--workers", "2")
+    assert (code, told["updated"], told["pool"]) == (0, False, "some")
+    assert told["store"] == str(Path("mlruns/mlflow.db").absolute())
+    code, shown = lepton(*DEPLOY, "--cron", "30 3 * * 1", "--timezone", "Asia/Tokyo")
+    assert (code, f"updated:  lepton-nightly/{nightly}" in shown) == (0, True)
+    found = api.deployment(nightly)
+    assert found["id"] == told["deployment_id"]
+    (planned,) = found["schedules"]
+    assert (planned["active"], planned["schedule"]["cron"], planned["schedule"]["timezone"]) == (
+        True,
+        "30 3 * * 1",
+        "Asia/Tokyo",
+    )
+    assert found["parameters"]["sweep_file"] == str(Path("sweep.yaml").absolute())
+    assert found["job_variables"] == {"working_dir": str(Path.cwd()), "env": {}}
+
+
+def test_the_parameters_are_typed_so_that_prefect_shows_a_form(nightly, api, lepton_json):
+    lepton_json(*DEPLOY)
+    schema = api.deployment(nightly)["parameter_openapi_schema"]
+    assert schema["required"] == ["sweep_file"]
+    kinds = {
+        name: [one.get("type") for one in field.get("anyOf", [field])]
+        for name, field in schema["properties"].items()
+    }
+    assert kinds == {
+        "sweep_file": ["string"],
+        "workers": ["integer", "null"],
+        "trials": ["integer", "null"],
+        "hours": ["number", "null"],
+    }
+    assert all(field["description"] for field in schema["properties"].values())
+
+
+def test_the_store_is_passed_on_but_no_password(nightly, api, lepton, monkeypatch, tmp_path):
+    uri = f"sqlite:///{tmp_path}/elsewhere.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("LEPTON_LEASE_SECONDS", "10")
+    assert lepton(*DEPLOY)[0] == 0
+    expected = {"MLFLOW_TRACKING_URI": uri, "LEPTON_LEASE_SECONDS": "10"}
+    assert api.deployment(nightly)["job_variables"]["env"] == expected
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:hush@db.example/mlflow")
+    code, shown = lepton(*DEPLOY)
+    assert (code, "holds a password, which is not passed on" in shown) == (0, True)
+    assert "hush" not in shown
+    assert "hush" not in str(api.deployment(nightly))

@@ -1,0 +1,109 @@
+"""``lepton serve``: nights on one machine, with a Prefect server of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+from drivers import MARK, await_no_process, wait_until
+from histories import assert_sound, full_list, trials
+from scheduled import QUICK, Api
+
+
+@pytest.fixture
+def nightly(sweep_folder):
+    """A sweep that a schedule may drive, under a name of its own."""
+    name = f"night-{uuid.uuid4().hex[:8]}"
+    sweep_folder.write(name=name, nightly={"trials": 12})
+    return name
+
+
+class Served:
+    """A process that serves the sweep of a folder."""
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        self.mark, self.output = uuid.uuid4().hex, folder / f"served-{uuid.uuid4().hex}.txt"
+        environment = {**os.environ, **QUICK, "PREFECT_HOME": str(home), MARK: self.mark}
+        environment.pop("PREFECT_API_URL", None)
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "lepton", "serve", "sweep.yaml"),
+                    *("--cron", "0 2 * * *", "--port", "4330"),
+                ],
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def said(self) -> str:
+        return self.output.read_text()
+
+    def api(self) -> Api:
+        """The API of its server, once it serves."""
+
+        def serving() -> bool:
+            assert self.process.poll() is None, self.said()
+            return "Ctrl-C ends it" in self.said()
+
+        wait_until(serving, "a sweep to be served", 60)
+        page = self.said().partition("Prefect UI: ")[2].splitlines()[0]
+        return Api(page.partition("/deployments/")[0] + "/api")
+
+
+@pytest.fixture
+def serve(sweep_folder, tmp_path):
+    started = []
+
+    def start():
+        started.append(Served(sweep_folder.path, tmp_path / "prefect"))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.wait()
+
+
+def test_a_served_sweep_goes_on_after_a_kill_and_ctrl_c_ends_it_cleanly(
+    nightly, serve, sweep_folder, undisturbed
+):
+    pause = sweep_folder.path / "pause"
+    pause.write_text("100")
+    sweep_folder.let_objective_begin_with(f"    time.sleep(float(open({str(pause)!r}).read()))\n")
+    served = serve()
+    lost = served.api().run(nightly)
+    wait_until(lambda: [r for r in trials(sweep_folder.path) if r.status == "RUNNING"], "a trial")
+    served.process.kill()
+    served.process.wait()
+
+    def stopped():
+        return {r.status for r in trials(sweep_folder.path)} == {"KILLED"}
+
+    wait_until(stopped, "the run that nobody serves to stop", 20)
+    served = serve()
+    api = served.api()
+    assert api.state(lost)["name"] in ("Crashed", "Cancelled")
+    assert api.deployment(nightly)["schedules"][0]["active"]
+    api.run(nightly)
+    wait_until(lambda: [r for r in trials(sweep_folder.path) if r.status == "RUNNING"], "a trial")
+    served.process.send_signal(signal.SIGINT)
+    assert served.process.wait(60) == 0, served.said()
+    assert stopped()
+    await_no_process(served.mark)
+    pause.write_text("0")
+    served = serve()
+    api = served.api()
+    assert api.deployment(nightly)["schedules"][0]["active"]
+    assert api.await_final(api.run(nightly))["message"].startswith("finished: 12 of 12")
+    assert "generation 2 sealed" in served.said()
+    assert_sound(sweep_folder.path)
+    assert full_list(sweep_folder.path) == undisturbed()[0]
