@@ -94,7 +94,8 @@ def missing(number: int | None) -> CheckpointError:
     """The error that a checkpoint is not there."""
     what = "the model as it was handed over" if number is None else f"trial {number}'s checkpoint"
     return CheckpointError(
-        f"{what} is not there; training cannot go on from it. Was it removed? Begin with another "
-        "optimizer, or under another name.",
+        f"{what} is not there; training cannot go on from it. Was it removed, or is this a copy of "
+        "an optimizer in memory, which has none? Begin with another optimizer, or under another "
+        "name.",
         number=number,
     )

@@ -176,6 +176,8 @@ class Optimizer(WhileTraining):
         forgotten, or whose process ends, closes by itself, as does the end of a ``with`` block.
         """
         self._journal.check_idle()
+        if self._begun is None:  # there is nothing to give back
+            return
         whole = self._limit is None or self._at.trials_told >= self._limit
         ended = whole and not self._at.out and self._at.best is not None
         self._journal.leave(FINISHED if ended else KILLED)

@@ -12,6 +12,7 @@ from lepton.optimizer.results import Results
 from lepton_core import asking
 from lepton_core.asking import Asking
 from lepton_core.errors import InputError, LeptonError, SweepError
+from lepton_core.keys import listing
 from lepton_core.population.schedule import schedule
 from lepton_core.sweep_file import parse_workers
 
@@ -60,6 +61,7 @@ class TrainingArguments(TypedDict, total=False):
 class WhileTraining(Results):
     """What an `Optimizer` is to a train step, and what comes of it."""
 
+    _limit: int | None  # the most trials
     _wrapped: tuple[WrappedOptimizer, ...] = ()
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Any]]) -> None:
@@ -167,6 +169,23 @@ class WhileTraining(Results):
                 f"found trials={trials!r} beside the arguments of training; expected steps alone, "
                 "which count for each member"
             )
+        if self._limit is not None:
+            raise InputError(
+                f"the optimizer was made with trials={self._limit}, and is to train; expected "
+                "steps alone, which count for each member: leave trials out"
+            )
+        known = TrainingArguments.__annotations__
+        for argument in given:
+            if argument not in known:
+                raise InputError(
+                    f"{how}() has no {argument!r}; to train there are {listing(known)}"
+                )
+        if how == "maximize" and given.get("evaluate") is None:
+            raise InputError(
+                "maximize is to train, and evaluate is missing: the loss itself would be made as "
+                "high as it gets; expected evaluate(model, x, y), a score that is higher when "
+                "better, or call minimize"
+            )
         parse_workers(workers)
         self._journal.check_idle()
         # Imported late: who tunes whole trials needs none of it.
@@ -185,19 +204,23 @@ class WhileTraining(Results):
         course = Course(wanted.task, learner, at, self._journal.checkpoints)
         target = course.trials_to(wanted.steps)
         course.rehearse(at, say)
-        self._at, self._models.direction = at, at.state.declaration.direction
         drive = Drive(self._journal, at, self._models, self._metrics, course)
         try:
             if at.trials_told < target or not self._journal.is_at_rest:
                 drive.to(target, course.interval, workers, bar(progress, target))
         except BaseException:
-            self._at = drive.at
+            if drive.at is not at:  # else nothing was begun
+                self._went_to(drive.at)
+            self._models.here = {}
             with suppress(LeptonError):  # it is the first error that counts
                 self._models.here = course.best_model(drive.at)
             raise
-        self._at = drive.at
+        self._went_to(drive.at)
         self._models.here = course.best_model(drive.at)
         return self._usable(drive.last_error)
+
+    def _went_to(self, at: Asking) -> None:
+        self._at, self._models.direction = at, at.state.declaration.direction
 
     def _of_wrapped(self) -> dict[str, Any]:
         return {"base_optimizer": self._wrapped} if self._wrapped else {}

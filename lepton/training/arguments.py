@@ -69,12 +69,18 @@ def parse(
         raise InputError(
             f"evaluate is {shown(evaluate)}; expected a function: evaluate(model, x, y) -> loss"
         )
+    parts, held_out = _parts(data, "data"), _validation(validation)
+    if isinstance(held_out, tuple) and len(held_out) != len(parts):
+        raise InputError(
+            f"validation has {len(held_out)} parts, data has {len(parts)}; expected as many: "
+            "validation=(x, y) beside data=(x, y)"
+        )
     return Wanted(
         task=Task(
             model=model,
             train_step=train_step,
-            data=_parts(data, "data"),
-            validation=_validation(validation),
+            data=parts,
+            validation=held_out,
             evaluate=evaluate,
             base_optimizer=base_optimizer,
         ),

@@ -62,12 +62,22 @@ def split(rows: int, share: float, seed: int, target: Any = None) -> tuple[Indic
 
 def _classes(target: Any, rows: int, held: int) -> Any:
     """The target, if it holds classes that can be kept in balance."""
-    values = np.asarray(target) if target is not None else None
+    values = _array(target)
     if values is None or values.ndim != 1 or values.dtype.kind not in "biuOSU":
         return None
     kinds, counts = np.unique(values.astype(str), return_counts=True)
     fits = len(kinds) <= min(held, rows - held, MOST_CLASSES * rows)
     return values.astype(str) if fits and counts.min() > 1 else None
+
+
+def _array(target: Any) -> Any:
+    """The target as NumPy has it, or None where it has no such thing."""
+    if hasattr(target, "detach"):  # of PyTorch: it may have gradients, or be on a device
+        target = target.detach().cpu()
+    try:
+        return None if target is None else np.asarray(target)
+    except (TypeError, ValueError, RuntimeError):
+        return None
 
 
 def stream(

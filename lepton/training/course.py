@@ -9,12 +9,15 @@ from typing import Any
 from lepton.training.interval import Interval, Task, order
 from lepton.training.learner import Learner
 from lepton_core.asking import Asking
-from lepton_core.errors import SweepError
+from lepton_core.errors import CheckpointError, SweepError
 from lepton_core.events import Proposal
 from lepton_core.reporting import Reporter
 from lepton_tasks.checkpoints import Checkpoints, missing
 from lepton_tasks.objective import Outcome
 from lepton_tasks.trial import Evaluator
+
+_OF_CHECKPOINTS = f"{CheckpointError.__module__}.{CheckpointError.__qualname__}: "
+"""How a worker process says what it raised."""
 
 
 class Checkpointed:
@@ -29,11 +32,14 @@ class Checkpointed:
         """As the evaluator does; the checkpoint is kept before the result can count.
 
         Raises:
-            CheckpointError: What the trial goes on from is not there.
+            CheckpointError: What the trial goes on from is not there or cannot be read, or no
+                other can be written: nothing that its settings are to blame for.
         """
         self.checkpoints.bring(proposal.origin["from"])
         order(proposal, self.checkpoints)
         outcome, duration = self.evaluator.evaluate(proposal, run_id, key, reporter)
+        if outcome.failure is not None and outcome.failure.reason.startswith(_OF_CHECKPOINTS):
+            raise CheckpointError(outcome.failure.reason.removeprefix(_OF_CHECKPOINTS))
         if outcome.value is not None:
             self.checkpoints.keep(proposal.number, run_id or "")
         return outcome, duration
@@ -94,7 +100,7 @@ class Course:
         return self._population * self._training.rounds_to(steps)
 
     def rehearse(self, at: Asking, say: Callable[[str], None]) -> None:
-        """Take a step and judge a few rows before any trial is spent, then put the model back.
+        """Take a step and judge it before any trial is spent, then put the model back.
 
         Args:
             at: The population.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,14 +18,14 @@ from lepton.training.rows import rows_of
 from lepton.training.under_way import under_way
 from lepton_core.canonical import Params, shown
 from lepton_core.declaration import Training
-from lepton_core.errors import CheckpointError, InputError
+from lepton_core.errors import CheckpointError, InputError, LeptonError
 from lepton_core.events import Proposal
 from lepton_core.trial import Trial
 from lepton_tasks.checkpoints import Checkpoints
 from lepton_tasks.members import TRAIN_LOSS
 
 POSITION = "position.json"
-DATA = "data.json"  # beside the start: how many rows there were
+DATA = "data.json"  # beside the start: how many rows there were, and their shape
 BATCH_SIZE = "batch_size"
 DEFAULT_BATCH = 32
 
@@ -85,7 +84,11 @@ class Rows:
             self.train = learner.prepare(self.train)
             self.held_out = learner.prepare(self.held_out)
         self.count = rows_of(self.train[0])
-        self.shape = {"training": self.count, "held out": rows_of(self.held_out[0])}
+        self.shape = {
+            "training": self.count,
+            "held out": rows_of(self.held_out[0]),
+            "each": [list(part.shape[1:]) for part in self.train],
+        }
 
     def batches(self, settings: Params, walk: Walk) -> Iterator[Batch]:
         """Endless mini-batches from where the walk is; or all the data each time."""
@@ -103,7 +106,26 @@ class Rows:
 def order(proposal: Proposal, checkpoints: Checkpoints) -> None:
     """Note, beside the checkpoints, what a trial goes on from: its params do not say it."""
     text = json.dumps({"from": proposal.origin["from"], "generation": proposal.generation})
-    (checkpoints.folder / f"{proposal.number}.order").write_text(text, encoding="utf-8")
+    with writable(checkpoints.folder):
+        (checkpoints.folder / f"{proposal.number}.order").write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def writable(folder: Path) -> Iterator[None]:
+    """Around what writes a checkpoint: what goes wrong there is no failure of a member.
+
+    Raises:
+        CheckpointError: It cannot be written, whatever the framework calls that.
+    """
+    try:
+        yield
+    except LeptonError:
+        raise
+    except Exception as error:
+        raise CheckpointError(
+            f"a checkpoint cannot be written into {folder}: {error}. See that there is room, and "
+            "call it again to go on"
+        ) from error
 
 
 class Interval:
@@ -148,7 +170,7 @@ class Interval:
 
     def start(self) -> None:
         """Write the checkpoint of the model as it was handed over."""
-        with self.checkpoints.writing(None) as folder:
+        with self._writing(None) as folder:
             self._save(folder, Position())
             (folder / DATA).write_text(json.dumps(self.rows.shape), encoding="utf-8")
 
@@ -156,7 +178,7 @@ class Interval:
         """Load the checkpoint that `start` wrote, here or elsewhere, into today's model.
 
         Raises:
-            CheckpointError: It is of another model, or of data with other numbers of rows.
+            CheckpointError: It is of another model, or of data of another shape.
         """
         self._load(folder)
         try:
@@ -165,14 +187,14 @@ class Interval:
             found = None
         if found != self.rows.shape:
             raise CheckpointError(
-                f"the data has {self.rows.shape} rows; this training began with {shown(found)}. "
-                "Go on with the same data, or begin under another name",
+                f"the data is of the shape {shown(self.rows.shape)}; this training began with "
+                f"{shown(found)}. Go on with the same data, or begin under another name",
                 found=self.rows.shape,
                 expected=found,
             )
 
     def rehearse(self, settings: Params) -> set[str]:
-        """Take one step and judge a few rows, then put everything back.
+        """Take one step and judge it, then put everything back.
 
         Whatever is wrong with the train step shows before any trial is spent on it.
 
@@ -181,14 +203,14 @@ class Interval:
             did the train step read them.
         """
         learner = self.learner
-        with TemporaryDirectory(prefix="lepton-") as kept, self.seeded(0):
-            learner.save(Path(kept))
+        with TemporaryDirectory(prefix="lepton-") as kept, learner.seeded(0):
+            with writable(Path(kept)):
+                learner.save(Path(kept))
             try:
                 with under_way(learner, settings) as given:
                     batches = self.rows.batches(settings, Walk(Position()))
                     learner.train(settings, batches, 1, 0)
-                    count = min(2, self.rows.shape["held out"])
-                    learner.evaluate(learner.rows(self.rows.held_out, np.arange(count)))
+                    learner.evaluate(self.rows.held_out)  # all: some losses need every class
             finally:
                 learner.load(Path(kept))
         checked = hasattr(learner, "check_space")  # then it has all of them
@@ -201,14 +223,22 @@ class Interval:
         steps = training.steps_before(generation + 1) - training.steps_before(generation)
         place = self.checkpoints.place(found["from"])
         walk = Walk(self._load(place))
-        with self.seeded(trial.seed), under_way(learner, dict(trial)):
+        with learner.seeded(trial.seed), under_way(learner, dict(trial)):
             batches = self.rows.batches(trial, walk)
             train_loss = learner.train(trial, batches, steps, trial.seed)
             loss = float(learner.evaluate(self.rows.held_out))
         if np.isfinite(loss):
-            with self.checkpoints.writing(trial.number) as folder:
+            with self._writing(trial.number) as folder:
                 self._save(folder, walk.position)
         return {self.metric: loss, TRAIN_LOSS: train_loss}
+
+    @contextmanager
+    def _writing(self, number: int | None) -> Iterator[Path]:
+        with (
+            writable(self.checkpoints.folder),
+            self.checkpoints.writing(number) as folder,
+        ):
+            yield folder
 
     def _save(self, folder: Path, position: Position) -> None:
         self.learner.save(folder)
@@ -225,14 +255,3 @@ class Interval:
             ) from error
         self.learner.load(folder)
         return position
-
-    @contextmanager
-    def seeded(self, seed: int) -> Iterator[None]:
-        """With global generators that give what this seed gives; then as before."""
-        python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  (the user's own)
-        try:
-            with self.learner.seeded(seed):
-                yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)  # noqa: NPY002

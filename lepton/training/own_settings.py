@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from lepton.training import generators
 from lepton.training.learner import Batch, Evaluate
 from lepton_core.canonical import Params, Value, shown
 from lepton_core.domains import Choice, Domain, Fixed, Float, Int
-from lepton_core.errors import InputError
+from lepton_core.errors import CheckpointError, InputError
 from lepton_core.keys import listing
 from lepton_core.space import Space
 
@@ -79,6 +80,51 @@ def check_names(space: Space, known: Mapping[str, Any], what: str, also: tuple[s
             raise InputError(
                 f"the space has {name!r}, which {what} does not; it has {listing(known)}"
                 + (f", and there is {listing(also)}" if also else "")
+            )
+
+
+def written(params: Mapping[str, Any], but: Container[str]) -> dict[str, Any]:
+    """The parameters of an estimator that JSON can hold, to be compared when training goes on.
+
+    Args:
+        params: By name.
+        but: Names of those that may be others then.
+    """
+    kinds = (bool, int, float, str, tuple, list, type(None))
+    return {
+        name: value
+        for name, value in params.items()
+        if name not in but and isinstance(value, kinds)
+    }
+
+
+def as_text(params: Any) -> str:
+    """As it is written down: a tuple is a list there."""
+    return json.dumps(params, default=repr)
+
+
+def check_same(params: Mapping[str, Any], known: Mapping[str, Any], what: str) -> None:
+    """See that an estimator has the parameters that its training began with.
+
+    Args:
+        params: Those that it has, as of `written`.
+        known: Those it had, as `as_text` wrote them.
+        what: The estimator, for the error.
+
+    Raises:
+        CheckpointError: One differs.
+
+    Example:
+        >>> from lepton.training.own_settings import check_same
+        >>> check_same({"layers": (8, 8)}, {"layers": [8, 8]}, "MLPClassifier")
+    """
+    for name, value in params.items():
+        if as_text(known.get(name)) != as_text(value):
+            raise CheckpointError(
+                f"{name} of {what} is {shown(value)}; this training was begun with "
+                f"{shown(known.get(name))}. Go on with the same estimator, or begin under another "
+                "name",
+                name=name,
             )
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 import xgboost
 from sklearn.linear_model import SGDClassifier
+from sklearn.neural_network import MLPClassifier
 from torch.nn import functional as F  # noqa: N812  (as everybody calls it)
 
 import lepton
@@ -121,3 +122,37 @@ def test_a_setting_that_nothing_heeds_is_named(caplog):
     (said,) = caplog.messages
     assert said.startswith("'lr' of the space seems to have no effect")
     assert "learning_rate" in said
+
+
+def linear():
+    return SGDClassifier(loss="log_loss")
+
+
+def network():
+    return MLPClassifier((4,), random_state=1)
+
+
+def boosting():
+    return xgboost.XGBClassifier(n_jobs=1)
+
+
+@pytest.mark.parametrize(
+    ("make", "workers"), [(linear, 1), (linear, 2), (network, 1), (boosting, 1), (module, 1)]
+)
+def test_a_training_goes_on_with_the_model_that_it_trained_as_with_a_new_one(make, workers):
+    def losses(*models, workers=1):
+        optimizer = lepton.Optimizer()
+
+        def train_step(model, x, y):
+            loss = F.cross_entropy(model(x), y)
+            optimizer.step(model, loss)
+            return loss
+
+        step = train_step if isinstance(models[0], torch.nn.Module) else None
+        rhythm = {**SHORT, "interval": 2}
+        optimizer.minimize(step, model=models[0], **{**rhythm, "steps": 4})
+        optimizer.minimize(step, model=models[1], workers=workers, **{**rhythm, "steps": 8})
+        return optimizer.trials.value.tolist()
+
+    same = make()
+    assert losses(same, same, workers=workers) == losses(make(), make())

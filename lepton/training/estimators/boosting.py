@@ -15,7 +15,15 @@ import xgboost
 from lepton.training import generators
 from lepton.training.estimators import arrays
 from lepton.training.learner import Batch, Evaluate
-from lepton.training.own_settings import check_names, checked_judge, judged, space_around
+from lepton.training.own_settings import (
+    as_text,
+    check_names,
+    check_same,
+    checked_judge,
+    judged,
+    space_around,
+    written,
+)
 from lepton_core.canonical import Params, shown
 from lepton_core.domains import Domain, Float, Int
 from lepton_core.errors import CheckpointError, InputError
@@ -92,6 +100,7 @@ class BoostingLearner:
         said = {name: self._own.get(name) for name in domains}
         own = {name: DEFAULTS[name] if v is None else v for name, v in said.items()}
         self.space, self.start = space_around(domains, own, DEFAULTS)
+        self._tuned = list(self.space)
         self._classes = 0
         self._raw: bytes | None = None
         if model.__sklearn_is_fitted__():
@@ -110,6 +119,7 @@ class BoostingLearner:
         """
         known = {name: value for name, value in self._own.items() if name not in _WITHOUT_USE}
         check_names(space, known, type(self._model).__name__, ())
+        self._tuned = list(space)
 
     def prepare(self, data: Batch) -> Batch:
         """Features as they are, the target as an array.
@@ -156,7 +166,7 @@ class BoostingLearner:
 
     def save(self, folder: Path) -> None:
         """The booster in XGBoost's own format, UBJSON: trees, and no code."""
-        (folder / ROUNDS).write_text(json.dumps({"begun": self._raw is not None}))
+        (folder / ROUNDS).write_text(as_text({"begun": self._raw is not None, **self._written()}))
         if self._raw is not None:
             (folder / BOOSTER).write_bytes(self._raw)
 
@@ -164,11 +174,12 @@ class BoostingLearner:
         """Go on from a booster, or from none.
 
         Raises:
-            CheckpointError: It is missing or damaged, or of other data.
+            CheckpointError: It is missing or damaged, or of other data or another estimator.
         """
         try:
-            begun = json.loads((folder / ROUNDS).read_text())["begun"]
-            raw = (folder / BOOSTER).read_bytes() if begun else None
+            content = json.loads((folder / ROUNDS).read_text())
+            known, tuned = dict(content["parameters"]), list(content["tuned"])
+            raw = (folder / BOOSTER).read_bytes() if content["begun"] else None
             if raw is not None:
                 self._check(raw)
         except (OSError, ValueError, KeyError, TypeError, xgboost.core.XGBoostError) as error:
@@ -176,7 +187,28 @@ class BoostingLearner:
             raise CheckpointError(
                 f"the checkpoint in {folder} cannot be read ({why}); train from the beginning again"
             ) from error
+        self._go_on_as(known, tuned)
         self._raw, self._is_loaded = raw, False
+
+    def _written(self) -> dict[str, Any]:
+        """The parameters that the training begins with, and which of them are tuned."""
+        # As XGBoost has the objective: that is what a booster writes into its estimator.
+        own = {**self._own, "objective": {**self._own, **self._objective()}.get("objective")}
+        return {"parameters": written(own, _PASSING), "tuned": self._tuned}
+
+    def _go_on_as(self, known: dict[str, Any], tuned: list[str]) -> None:
+        """Have the parameters that the training began with.
+
+        Raises:
+            CheckpointError: Others than those that are tuned differ.
+        """
+        now = {k: v for k, v in self._written()["parameters"].items() if k not in tuned}
+        check_same(now, known, type(self._model).__name__)
+        for name in tuned:
+            self._params.pop(name, None)
+            if known.get(name) is not None:
+                self._params[name] = known[name]
+        self._tuned = tuned
 
     def model(self) -> Any:
         """The estimator that was handed over, with the booster as it is now."""
@@ -242,6 +274,12 @@ class BoostingLearner:
             )
 
 
+_PASSING = (
+    *("n_estimators", "random_state", "n_jobs", "verbosity", "device"),
+    # These a booster writes into the estimator that it is loaded into.
+    *("booster", "base_score", "feature_types", "enable_categorical"),
+)
+"""Parameters that may be others when a training goes on."""
 _WITHOUT_USE = ("n_estimators", "early_stopping_rounds", "callbacks", "random_state")
 
 

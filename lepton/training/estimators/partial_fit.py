@@ -19,7 +19,15 @@ from lepton.training import generators
 from lepton.training.estimators import arrays
 from lepton.training.gradient_settings import SPACE, START
 from lepton.training.learner import Batch, Evaluate
-from lepton.training.own_settings import check_names, checked_judge, judged, space_around
+from lepton.training.own_settings import (
+    as_text,
+    check_names,
+    check_same,
+    checked_judge,
+    judged,
+    space_around,
+    written,
+)
 from lepton_core.canonical import Params, Value, shown
 from lepton_core.domains import Choice, Domain, Fixed, Float
 from lepton_core.errors import CheckpointError, InputError
@@ -86,6 +94,7 @@ class PartialFitLearner:
             )
         self._own = model.get_params()
         self.space, self.start = _default(self._own)
+        self._tuned = list(self.space)
         self._classes = getattr(model, "classes_", None)
         self._was_fitted = self._classes is not None
         self._is_tried = False
@@ -97,6 +106,7 @@ class PartialFitLearner:
             InputError: It names something else.
         """
         check_names(space, self._own, type(self._model).__name__, ("batch_size",))
+        self._tuned = list(space)
 
     def prepare(self, data: Batch) -> Batch:
         """Features as they are, the target as an array; its classes are learned.
@@ -154,17 +164,8 @@ class PartialFitLearner:
     def save(self, folder: Path) -> None:
         """The whole estimator in the skops format: moments and generators are parts of it."""
         skops.io.dump(self._model, folder / FILE)
-        (folder / OWN).write_text(json.dumps(self._written), encoding="utf-8")
-
-    @property
-    def _written(self) -> dict[str, str]:
-        """The parameters that the user wrote, but for those that make no other estimator."""
-        kinds = (bool, int, float, str, tuple, list, type(None))
-        return {
-            name: repr(value)
-            for name, value in self._own.items()
-            if name not in PASSING and isinstance(value, kinds)
-        }
+        about = {"parameters": written(self._own, PASSING), "tuned": self._tuned}
+        (folder / OWN).write_text(as_text(about), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
         """Make the estimator that was handed over what the saved one was.
@@ -184,25 +185,29 @@ class PartialFitLearner:
                 f"the checkpoint in {folder} is of a {type(found).__name__}; found a "
                 f"{type(self._model).__name__} to go on with"
             )
-        self._check_written(folder)
+        self._go_on_as(folder)
         if RANDOM_STATE in self._own:  # what shuffles the rows is as it was, whatever it is today
             self._own[RANDOM_STATE] = found.random_state
         vars(self._model).clear()
         vars(self._model).update(vars(found))
 
-    def _check_written(self, folder: Path) -> None:
+    def _go_on_as(self, folder: Path) -> None:
+        """Have the parameters that the training began with.
+
+        Of those that are tuned the estimator may have others by now: a member's, as one has that
+        was trained before.
+
+        Raises:
+            CheckpointError: Others differ, or what they were is not there.
+        """
         try:
-            known = dict(json.loads((folder / OWN).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+            content = json.loads((folder / OWN).read_text(encoding="utf-8"))
+            known, tuned = dict(content["parameters"]), list(content["tuned"])
+        except (OSError, ValueError, TypeError, LookupError) as error:
             raise CheckpointError(f"the checkpoint in {folder} has no usable {OWN}") from error
-        for name, value in self._written.items():
-            if known.get(name) != value:
-                raise CheckpointError(
-                    f"{name} of {type(self._model).__name__} is {shown(self._own[name])}; this "
-                    f"training was begun with {shown(known.get(name))}. Go on with the same "
-                    "estimator, or begin under another name",
-                    name=name,
-                )
+        check_same(written(self._own, (*PASSING, *tuned)), known, type(self._model).__name__)
+        self._own.update({name: known[name] for name in tuned if name in known})
+        self._tuned = tuned
 
     def model(self) -> Any:
         """The estimator that was handed over."""
