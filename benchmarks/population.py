@@ -1,11 +1,12 @@
-"""Tuning while a model trains, against training with constant settings.
+"""Tuning while a model trains, against training with constant settings and classic PBT.
 
-Each problem is a small network (PyTorch, AdamW) on data that is split into three: it trains on the
-first part, checkpoints are judged and chosen on the second, and the third, which nothing looks at,
-says what the choice is worth. All methods take the same number of gradient steps, except that the
-defaults alone train one model where the others train `--members`.
+Each problem is a small network on data that is split into three: it trains on the first part,
+checkpoints are judged and chosen on the second, and the third, which nothing looks at, says what
+the choice is worth. All methods begin with the same members and take the same number of gradient
+steps, except that the defaults alone train one model where the others train `--members`.
 
-Settings of Lepton were chosen on `DEVELOPMENT`; `--report` is what they were not chosen on.
+Settings of Lepton were chosen on `DEVELOPMENT` with seeds below 700; others,
+and `--report`, are what they were not chosen on.
 
     python benchmarks/population.py --seeds 3 --rounds 20
 """
@@ -14,18 +15,22 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Generator, Mapping, Sequence
 from math import inf, isfinite
-from statistics import mean
+from statistics import geometric_mean, mean, median
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from sklearn import datasets
-from torch import nn
+from population_training import (
+    DEVELOPMENT,
+    REPORT,
+    Checkpoint,
+    Problem,
+    Trainer,
+    apart,
+    problem,
+)
 
+from lepton.training import gradient_settings
 from lepton_core.asking import ask, begin, tell
 from lepton_core.declaration import Budget, Declaration, Portfolio, Training
 from lepton_core.events import Failure
@@ -35,186 +40,19 @@ from lepton_core.rng import rng
 from lepton_core.space import Choice, Float, Space
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    import numpy as np
 
-    Array = NDArray[np.float64]
-
-DEVELOPMENT = ("cancer", "diabetes", "classes", "noisy", "shapes", "friedman")
-REPORT = ("digits",)
-IMAGES = ("shapes", "digits")
-HIDDEN = 64
-SPACE = Space(
-    {
-        "learning_rate": Float(1e-4, 1e-1, log=True),
-        "momentum": Float(0.5, 0.99),
-        "weight_decay": Float(1e-6, 1.0, log=True),
-        "batch_size": Choice([16, 32, 64, 128, 256]),
-        "clip": Float(0.1, 10.0, log=True),
-    }
-)
-DEFAULTS = {  # AdamW's own; a batch of 32 is Keras's, and 10 clips next to nothing
-    "learning_rate": 1e-3,
-    "momentum": 0.9,
-    "weight_decay": 1e-2,
-    "batch_size": 32,
-    "clip": 10.0,
-}
+SPACE = Space({**gradient_settings.SPACE.params, "weight_decay": Float(1e-6, 1.0, log=True)})
+DEFAULTS = gradient_settings.START
 PROPOSERS = ("ga", "pso", "rl")
+BASELINE = "random search"
 
 Choices = Sequence[tuple[Mapping[str, Any], int | None]]
 """For each member its settings, and the trial whose checkpoint it goes on from."""
 Method = Generator[Choices, Sequence[float], None]
 """Yields a round's choices and is sent their held-out losses; not a number for a failure."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Data in three parts, and what is minimised.
-
-    Attributes:
-        parts: Training, held-out and test data: features and targets.
-        outputs: Of the network.
-    """
-
-    parts: tuple[tuple[torch.Tensor, torch.Tensor], ...]
-    outputs: int
-    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-
-
-@cache
-def data(name: str) -> tuple[Array, Array]:
-    """Features and targets; whole numbers are classes."""
-    if name in ("classes", "noisy"):
-        x, y = datasets.make_classification(
-            2000,
-            30,
-            n_informative=12,
-            n_classes=6,
-            n_clusters_per_class=2,
-            class_sep=1.5,
-            flip_y=0.1 if name == "noisy" else 0.0,
-            random_state=0,
-        )
-    elif name == "friedman":
-        x, y = datasets.make_friedman1(1500, noise=0.5, random_state=0)
-    elif name == "shapes":
-        x, y = shapes(1800)
-    else:
-        load = {
-            "cancer": datasets.load_breast_cancer,
-            "diabetes": datasets.load_diabetes,
-            "digits": datasets.load_digits,
-        }[name]
-        x, y = load(return_X_y=True)
-    return x, y
-
-
-def shapes(rows: int, side: int = 12) -> tuple[Array, Array]:
-    """Images of a square, a disc, a cross, a ring, bars: anywhere, of any size, under noise."""
-    generator = rng(0, "shapes")
-    grid = np.arange(side)
-    images, labels = np.zeros((rows, side, side)), generator.integers(6, size=rows)
-    for i, label in enumerate(labels):
-        r = generator.uniform(3, 4.5)
-        a, b = side / 2 - 0.5 + generator.uniform(-1, 1, size=2)
-        dx, dy = np.abs(grid[:, None] - a), np.abs(grid[None, :] - b)
-        far = np.hypot(dx, dy)
-        drawn = (
-            np.maximum(dx, dy) <= r * 0.8,
-            far <= r,
-            (np.minimum(dx, dy) < 1) & (np.maximum(dx, dy) <= r),
-            (far <= r) & (far >= r - 1.2),
-            (dx <= r) & (dy < 1),
-            (dy <= r) & (dx < 1),
-        )[label]
-        images[i] = drawn
-    images += 0.5 * generator.standard_normal(images.shape)
-    return images.reshape(rows, -1), labels
-
-
-def problem(name: str, seed: int) -> Problem:
-    """The problem with rows dealt to the three parts by the seed: 60, 20 and 20 in 100."""
-    x, y = data(name)
-    rows = rng(seed, "rows", name).permutation(len(y))
-    cuts = len(y) * 6 // 10, len(y) * 8 // 10
-    parts = np.split(rows, cuts)
-    first = parts[0]
-    # A pixel that is dark in all training images has no spread of its own to be divided by.
-    spread = x[first].std() if name in IMAGES else x[first].std(axis=0)
-    x = (x - x[first].mean(axis=0)) / (spread + 1e-6)
-    inputs = torch.tensor(x, dtype=torch.float32)
-    if y.dtype.kind == "f":
-        targets = torch.tensor((y - y[first].mean()) / y[first].std(), dtype=torch.float32)
-        outputs, loss = 1, squared_error
-    else:
-        targets = torch.tensor(y, dtype=torch.int64)
-        outputs, loss = int(y.max()) + 1, nn.functional.cross_entropy
-    return Problem(tuple((inputs[p], targets[p]) for p in parts), outputs, loss)
-
-
-def squared_error(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """The mean squared error of one output."""
-    return nn.functional.mse_loss(found[:, 0], wanted)
-
-
-@dataclass
-class Checkpoint:
-    """Weights, the optimizer's slots, the steps taken."""
-
-    weights: list[torch.Tensor]
-    slots: dict[str, Any] | None
-    steps: int
-
-
-class Trainer:
-    """Trains a member for an interval, from a checkpoint to a checkpoint."""
-
-    def __init__(self, on: Problem, seed: int) -> None:
-        self.on, self.seed = on, seed
-        width = on.parts[0][0].shape[1]
-        torch.manual_seed(seed)
-        self.net = nn.Sequential(nn.Linear(width, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, on.outputs))
-        self.params = list(self.net.parameters())
-        self.beginning = Checkpoint([p.detach().clone() for p in self.params], None, 0)
-
-    def train(self, begin: Checkpoint, settings: Mapping[str, Any], steps: int) -> Checkpoint:
-        """Some steps on."""
-        with torch.no_grad():
-            for p, w in zip(self.params, begin.weights, strict=True):
-                p.copy_(w)
-        optimizer = torch.optim.AdamW(self.params, fused=True)
-        if begin.slots is not None:
-            optimizer.load_state_dict(begin.slots)
-        for group in optimizer.param_groups:
-            group["lr"] = settings["learning_rate"]
-            group["betas"] = (settings["momentum"], 0.999)
-            group["weight_decay"] = settings["weight_decay"]
-        x, y = self.on.parts[0]
-        size = min(settings["batch_size"], len(y))
-        generator = rng(self.seed, begin.steps, "batches")
-        order = torch.zeros(0, dtype=torch.int64)
-        for _ in range(steps):
-            if len(order) < size:
-                order = torch.from_numpy(generator.permutation(len(y)))
-            rows, order = order[:size], order[size:]
-            optimizer.zero_grad()
-            self.on.loss(self.net(x[rows]), y[rows]).backward()
-            nn.utils.clip_grad_norm_(self.params, settings["clip"])
-            optimizer.step()
-        state = optimizer.state_dict()
-        slots = {
-            **state,
-            "state": {k: {n: t.clone() for n, t in v.items()} for k, v in state["state"].items()},
-        }
-        return Checkpoint([p.detach().clone() for p in self.params], slots, begin.steps + steps)
-
-    def judge(self, at: Checkpoint, part: int) -> float:
-        """The loss of a checkpoint on a part of the data."""
-        with torch.no_grad():
-            for p, w in zip(self.params, at.weights, strict=True):
-                p.copy_(w)
-            x, y = self.on.parts[part]
-            return float(self.on.loss(self.net(x), y))
+Found = Mapping[tuple[str, int], Mapping[str, tuple[float, float]]]
+"""By problem and seed: by method the best held-out loss, and that checkpoint's test loss."""
 
 
 def lepton(seed: int, members: int, training: Training) -> Method:
@@ -253,8 +91,16 @@ def constant(settings: Sequence[Mapping[str, Any]], rounds: int) -> Method:
         yield [(one, (done - 1) * n + i if done else None) for i, one in enumerate(settings)]
 
 
-def pbt(seed: int, members: int, rounds: int) -> Method:
-    """Truncation selection, and perturbation by 0.8 or 1.2 (Jaderberg et al. 2017, section 4)."""
+def pbt(seed: int, members: int, rounds: int, resampled: float = 0.0) -> Method:
+    """Truncation selection, and perturbation by 0.8 or 1.2 (Jaderberg et al. 2017, section 4).
+
+    Args:
+        seed: Of the sweep.
+        members: How many.
+        rounds: How many.
+        resampled: The probability that a setting is drawn anew from the whole space instead; 0.25
+            is the default of Ray Tune.
+    """
     now: list[tuple[Mapping[str, Any], int | None]] = [(s, None) for s in first(seed, members)]
     cut = max(1, members // 4)
     for done in range(rounds):
@@ -265,13 +111,18 @@ def pbt(seed: int, members: int, rounds: int) -> Method:
         for i in order[-cut:]:
             generator = rng(seed, done, i, "pbt")
             best = order[int(generator.integers(cut))]
-            now[i] = (_perturbed(settings[best], generator), done * members + best)
+            now[i] = (_perturbed(settings[best], generator, resampled), done * members + best)
 
 
-def _perturbed(settings: Mapping[str, Any], generator: np.random.Generator) -> dict[str, Any]:
+def _perturbed(
+    settings: Mapping[str, Any], generator: np.random.Generator, resampled: float
+) -> dict[str, Any]:
     found = {}
     for name, domain in SPACE.params.items():
         value: Any = settings[name]
+        if resampled and generator.random() < resampled:
+            found[name] = domain.decode(float(generator.random()))
+            continue
         up = generator.random() < 0.5
         if isinstance(domain, Choice):
             at = domain.choices.index(value) + (1 if up else -1)
@@ -285,9 +136,9 @@ def _perturbed(settings: Mapping[str, Any], generator: np.random.Generator) -> d
     return found
 
 
-def run(name: str, seed: int, method: Method, training: Training) -> tuple[float, float]:
+def run(on: Problem, seed: int, method: Method, training: Training) -> tuple[float, float]:
     """The best held-out loss of a run, and that checkpoint's test loss."""
-    trainer = Trainer(problem(name, seed), seed)
+    trainer = Trainer(on, seed)
     done: list[Checkpoint] = []
     best, test = inf, inf
     choices = next(method)
@@ -307,50 +158,68 @@ def run(name: str, seed: int, method: Method, training: Training) -> tuple[float
     return best, test
 
 
-def methods(seed: int, members: int, training: Training) -> dict[str, Callable[[], Method]]:
+def methods(seed: int, members: int, training: Training) -> dict[str, Method]:
     """By name."""
     return {
-        "lepton": lambda: lepton(seed, members, training),
-        "random search": lambda: constant(first(seed, members), training.rounds),
-        "defaults": lambda: constant([DEFAULTS], training.rounds),
-        "classic PBT": lambda: pbt(seed, members, training.rounds),
+        "lepton": lepton(seed, members, training),
+        "classic PBT": pbt(seed, members, training.rounds),
+        "classic PBT, resampling": pbt(seed, members, training.rounds, resampled=0.25),
+        BASELINE: constant(first(seed, members), training.rounds),
+        "defaults": constant([DEFAULTS], training.rounds),
     }
 
 
-def compare(args: argparse.Namespace) -> dict[tuple[str, int], dict[str, tuple[float, float]]]:
+def compare(args: argparse.Namespace) -> Found:
     """For each problem and seed, each method's best held-out loss and what it is worth."""
     training = Training(steps=args.steps, rounds=args.rounds)
     found = {}
     for name in args.problems:
         for seed in range(args.first_seed, args.first_seed + args.seeds):
+            on = problem(name, seed)
             made = methods(seed, args.members, training)
-            found[name, seed] = {m: run(name, seed, make(), training) for m, make in made.items()}
+            found[name, seed] = {m: run(on, seed, one, training) for m, one in made.items()}
             print(f"{name}, seed {seed}", file=sys.stderr)
     return found
 
 
-def table(found: Mapping[tuple[str, int], Mapping[str, tuple[float, float]]]) -> str:
-    """Means by problem, held-out and test loss, and the mean ranks among the methods."""
+def table(found: Found) -> str:
+    """Each method's mean rank, and its losses in units of random search's.
+
+    Relative losses: their median over all cases, their geometric mean over all cases, and that of
+    each problem. Held-out loss first, then test loss.
+    """
     problems = list(dict.fromkeys(name for name, _ in found))
-    names = list(next(iter(found.values())))
-    lines = [
-        f"{'held-out | test loss':20}" + "".join(f"{p:>18}" for p in problems) + f"{'rank':>14}"
-    ]
-    for method in names:
+    rows = [["held-out, test", "rank", "median", "mean", *problems]]
+    for method in next(iter(found.values())):
         cells = [
-            [mean(one[method][k] for (p, _), one in found.items() if p == problem) for k in (0, 1)]
-            for problem in problems
+            [
+                mean(1 + sum(o[k] < one[method][k] for o in one.values()) for one in found.values())
+                for k in (0, 1)
+            ],
+            [median(_relative(found, method, k)) for k in (0, 1)],
+            *(
+                [geometric_mean(_relative(found, method, k, on)) for k in (0, 1)]
+                for on in (None, *problems)
+            ),
         ]
-        ranks = [
-            mean(
-                1 + sum(other[k] < one[method][k] for other in one.values())
-                for one in found.values()
-            )
-            for k in (0, 1)
-        ]
-        shown = "".join(f"{held:9.4f} |{test:7.4f}" for held, test in cells)
-        lines.append(f"{method:20}{shown}{ranks[0]:7.2f} |{ranks[1]:5.2f}")
-    return "\n".join(lines)
+        ranks, *losses = cells
+        rows.append(
+            [
+                method,
+                f"{ranks[0]:.2f}, {ranks[1]:.2f}",
+                *(f"{held:.3f}, {test:.3f}" for held, test in losses),
+            ]
+        )
+    ruled = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    return "\n".join("| " + " | ".join(row) + " |" for row in ruled)
+
+
+def _relative(found: Found, method: str, k: int, on: str | None = None) -> list[float]:
+    return [
+        one[method][k] / one[BASELINE][k]
+        for (name, _), one in found.items()
+        if on is None or name == on
+    ]
 
 
 def main() -> None:
@@ -363,9 +232,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--steps", type=int, default=1000, help="gradient steps of each member")
     parser.add_argument("--members", type=int, default=8)
+    parser.add_argument("--check", action="store_true", help="compare the trainer with PyTorch's")
     args = parser.parse_args()
     args.problems = args.problems or (REPORT if args.report else DEVELOPMENT)
-    torch.set_num_threads(1)
+    if args.check:
+        for name in args.problems:
+            print(f"{name}: {apart(problem(name, args.first_seed), args.first_seed):.1e}")
+        return
     print(table(compare(args)))
 
 
