@@ -3,8 +3,9 @@
 A round is a generation and a member is a slot, so trial (m, g) is member m in round g, its params
 are the settings that it trains with, and its value is the held-out loss in which it ends. Its
 origin says by ``from`` which trial's checkpoint it went on from; None is the beginning. After each
-round the worst members go on from copies of the best checkpoints (`selection`), with settings that
-GA, PSO and RL propose near those of the checkpoint (`proposals`).
+round the worst members go on from copies of the better checkpoints, in the second half all members
+explore (`selection`, `rules`): with settings that GA, PSO and RL propose near those of the
+checkpoint (`proposals`).
 
 M. Jaderberg et al., "Population based training of neural networks", 2017,
 https://arxiv.org/abs/1711.09846.

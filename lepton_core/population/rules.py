@@ -17,15 +17,17 @@ class Rules:
 
     Selection is greedy: what lowers the loss now is not what lowers it in the end (Dalibard and
     Jaderberg, "Faster improvement rate population based training", 2021,
-    https://arxiv.org/abs/2109.13800). A low learning rate is the plainest case: replaced from the
-    start, all members are soon copies of one that settled too early. So nobody is replaced in the
-    first half, unless it failed; then more and more are, and in the last round all.
+    https://arxiv.org/abs/2109.13800). A low learning rate is the plainest case: a member that
+    changes to one is ahead at once, and soon all are copies of it, which settled too early. So
+    members keep their settings in the first half, but for those that are replaced. From then on all
+    explore, most of them where they are: a member that is behind may only need a lower learning
+    rate to be ahead, which a copy of another would never show.
 
     Attributes:
-        begin: The share of the training before which only failed members are replaced.
-        first: The share of members that is replaced from then on.
-        last: The share that is replaced before the last round; in between it grows evenly.
+        begin: The share of the training before which nobody explores but who is replaced.
+        copied: The share of members, the worst ones, that go on from copies in each round.
         parents: The share of checkpoints, the best ones, that others go on from.
+        tournament: How many parents are drawn for the best of them to be copied.
         reach: How far settings may lie from the parent's along one dimension of the unit cube: a
             larger jump would ruin what was trained.
         gain: How much of a score is by the gain over the checkpoint gone on from, and not by the
@@ -39,9 +41,9 @@ class Rules:
     """
 
     begin: float = 0.5
-    first: float = 0.125
-    last: float = 1.0
+    copied: float = 0.25
     parents: float = 0.5
+    tournament: int = 2
     reach: float = 0.3
     gain: float = 0.5
     window: int = 4
@@ -51,20 +53,20 @@ class Rules:
     rl: RL = _POLICY
     credit: Credit = _SHARING
 
-    def replaced(self, progress: float, slots: int) -> int:
-        """How many members are replaced, of those in so many slots.
-
-        One that is alone has nobody to be chosen from: it explores in every round.
+    def explores(self, progress: float) -> bool:
+        """Whether members that are not replaced get new settings.
 
         Args:
             progress: From 0, in the first round, to 1, in the last.
-            slots: How many members there are.
         """
-        if progress < self.begin and slots > 1:
-            return 0
-        late = (progress - self.begin) / (1 - self.begin)
-        share = self.first + (self.last - self.first) * max(0.0, late)
-        return min(slots, max(1, int(share * slots + 0.5)))
+        return progress >= self.begin
+
+    def replaced(self, slots: int) -> int:
+        """How many members go on from copies, of those in so many slots.
+
+        One that is alone does too: it goes back to the best checkpoint that it had.
+        """
+        return max(1, int(self.copied * slots + 0.5))
 
     def bred_from(self, slots: int) -> int:
         """How many checkpoints others go on from: one at least."""

@@ -30,9 +30,10 @@ def places(
 
     Truncation selection (Jaderberg et al., "Population based training of neural networks", 2017,
     https://arxiv.org/abs/1711.09846, section 4.1): the worst go on from copies of the better half,
-    others keep on; when and how many, see `Rules`. The best checkpoint of all is among those that
-    are copied, however old it is, so a population that went astray, or overfits by now, goes back.
-    Failed members are replaced, or, where all failed, go on from where they were.
+    with new settings; the others go on from where they are, late in the training with new settings
+    too. The best checkpoint of all is among those that are copied, however old it is, so a
+    population that went astray, or overfits by now, goes back. Failed members are replaced, or,
+    where all failed, go on from where they were.
     """
     spare = [None] * (slots - len(state.lineages))  # a seal may lack members: another wrote it
     lineages = (*state.lineages, *spare)[:slots]
@@ -44,17 +45,16 @@ def places(
     ranked = sorted(usable, key=_order)
     known = {one.number: one for one in (*ranked, *([state.best] if state.best else []))}
     parents = sorted(known.values(), key=_order)[: rules.bred_from(slots)]
-    kept = {
-        one.number
-        for one in ranked[: slots - rules.replaced(_progress(declaration, generation), slots)]
-    }
+    goes_on = {one.number for one in ranked[: slots - rules.replaced(slots)]}
+    explores = rules.explores(_progress(declaration, generation))
     found = []
     for slot, own in enumerate(lineages):
         good = slot < len(state.usable) and state.usable[slot]
-        if own is not None and good and own.number in kept:
-            found.append(Place(own, explores=False))
+        if own is not None and good and own.number in goes_on:
+            found.append(Place(own, explores=explores))
             continue
-        drawn = rng(declaration.seed, generation, slot, "parent").integers(len(parents))
+        generator = rng(declaration.seed, generation, slot, "parent")
+        drawn = min(generator.integers(len(parents), size=rules.tournament))
         found.append(Place(parents[int(drawn)], explores=True))
     return found
 
