@@ -12,6 +12,7 @@ from lepton.training.rows import rows_of
 from lepton_core.canonical import Params, shown
 from lepton_core.declaration import MAX_GENERATION, MAX_STEPS, Declaration, Training
 from lepton_core.errors import IdentityError, InputError, SpaceError
+from lepton_core.population.proposals import KNOWN
 from lepton_core.recorded import is_whole
 from lepton_core.space import Space
 from lepton_core.sweep_file import parse_declaration
@@ -136,7 +137,7 @@ def portfolio(said: Any) -> Any:
     """The portfolio of a training for which this much of one is said.
 
     Raises:
-        InputError: A judge is asked for.
+        InputError: A judge is asked for, or who cannot propose for a population.
     """
     said = said or {}
     if not isinstance(said, Mapping):
@@ -146,6 +147,13 @@ def portfolio(said: Any) -> Any:
             "portfolio: judge is true; a judge ranks whole trials, and a population that "
             "trains is judged on held-out data. Leave it out"
         )
+    proposers = said.get("proposers")
+    for name in proposers if isinstance(proposers, list | tuple) else ():
+        if name not in KNOWN:
+            raise InputError(
+                f"portfolio: found the proposer {shown(name)}; expected some of "
+                f"{', '.join(KNOWN)}, which propose for a population that trains"
+            )
     return {"proposers": list(PROPOSERS), **said, "judge": False}
 
 

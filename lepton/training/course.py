@@ -8,9 +8,11 @@ from typing import Any
 
 from lepton.training.interval import Interval, Task, order
 from lepton.training.learner import Learner
+from lepton_core import population
 from lepton_core.asking import Asking
 from lepton_core.errors import CheckpointError, SweepError
 from lepton_core.events import Proposal
+from lepton_core.portfolio import POPULATION
 from lepton_core.reporting import Reporter
 from lepton_tasks.checkpoints import Checkpoints, missing
 from lepton_tasks.objective import Outcome
@@ -132,7 +134,13 @@ class Course:
             self.checkpoints.keep_start()
 
     def asked(self, at: Asking) -> None:
-        """Once a round is begun: let go of what nobody can go on from any more."""
+        """Once a round is begun: let go of what nobody can go on from any more.
+
+        Raises:
+            RecordError: A trial on record goes on from where no member can.
+        """
+        for proposal in at.proposals:
+            population.check_start(at.state.portfolio.members[POPULATION], proposal)
         needed = {p.origin["from"] for p in at.proposals} | {p.number for p in at.proposals}
         if at.best is not None:
             needed.add(at.best.proposal.number)

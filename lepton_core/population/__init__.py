@@ -19,8 +19,8 @@ from dataclasses import replace
 from lepton_core import credit
 from lepton_core.declaration import Declaration
 from lepton_core.errors import RecordError
-from lepton_core.events import TrialRecord
-from lepton_core.population.learning import learn
+from lepton_core.events import Proposal, TrialRecord
+from lepton_core.population.learning import learn, start
 from lepton_core.population.proposals import KNOWN, propose
 from lepton_core.population.rules import RULES
 from lepton_core.population.selection import Place, places
@@ -30,7 +30,7 @@ from lepton_core.proposers.gaussian import round_gaussian
 from lepton_core.proposers.sobol import Sobol
 from lepton_core.rng import rng
 
-__all__ = ["PopulationState", "checkpoints", "init", "shares", "suggest", "update"]
+__all__ = ["PopulationState", "check_start", "checkpoints", "init", "shares", "suggest", "update"]
 
 START, KEPT = "start", "kept"
 
@@ -85,6 +85,15 @@ def update(
 def checkpoints(state: PopulationState) -> frozenset[int]:
     """The trials whose checkpoints a member can go on from; no later round needs any other."""
     return frozenset(state.checkpoints)
+
+
+def check_start(state: PopulationState, proposal: Proposal) -> None:
+    """See that a trial of the open round goes on from where a member can.
+
+    Raises:
+        RecordError: It does not: its record was altered.
+    """
+    start(state.checkpoints, proposal)
 
 
 def suggest(
@@ -148,11 +157,11 @@ def _candidate(
     member: Place,
     name: str | None,
 ) -> Candidate:
-    space, start = declaration.space, member.start
-    origin = {"from": None if start is None else start.number}
+    space, begun = declaration.space, member.start
+    origin = {"from": None if begun is None else begun.number}
     if name is None:
         # JSON sorted the names of a snapshot's params; the space knows their order.
-        kept = {} if start is None else space.validate(start.params)
+        kept = {} if begun is None else space.validate(begun.params)
         return Candidate(params=kept, proposer=KEPT, origin=origin)
     ask = Ask(space=space, seed=declaration.seed, generation=generation, slots=(slot,))
-    return Candidate(params=propose(RULES, state, name, ask, start), proposer=name, origin=origin)
+    return Candidate(params=propose(RULES, state, name, ask, begun), proposer=name, origin=origin)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from lepton_core import credit
@@ -30,18 +30,18 @@ def learn(
         RecordError: A trial goes on from a checkpoint that no member could have gone on from.
     """
     space = declaration.space
-    starts = [_start(state.checkpoints, trial.proposal) for trial in trials]
-    ends = [_end(trial, start, declaration) for trial, start in zip(trials, starts, strict=True)]
+    starts = [start(state.checkpoints, trial.proposal) for trial in trials]
+    ends = [_end(trial, begun, declaration) for trial, begun in zip(trials, starts, strict=True)]
     found = [
         Experience(
             number=end.number,
             slot=slot,
             point=_point(space, trials[slot]),
             active=space.active(end.params),
-            gain=_gain(end, start),
+            gain=_gain(end, begun),
             score=0.0,
         )
-        for slot, (start, end) in enumerate(zip(starts, ends, strict=True))
+        for slot, (begun, end) in enumerate(zip(starts, ends, strict=True))
         if end is not None
     ]
     losses = [end.loss for end in ends if end is not None]
@@ -49,7 +49,7 @@ def learn(
     scores = {one.number: one.score for one in scored}
     told = tuple(replace(t, value=scores.get(t.proposal.number)) for t in trials)
     return PopulationState(
-        lineages=tuple(end or start for start, end in zip(starts, ends, strict=True)),
+        lineages=tuple(end or begun for begun, end in zip(starts, ends, strict=True)),
         usable=tuple(end is not None for end in ends),
         best=min(
             (one for one in (state.best, *ends) if one is not None),
@@ -62,9 +62,17 @@ def learn(
     )
 
 
-def _start(known: dict[int, Checkpoint], proposal: Proposal) -> Checkpoint | None:
-    """The checkpoint that a trial went on from."""
-    number = proposal.origin.get("from")
+def start(known: Mapping[int, Checkpoint], proposal: Proposal) -> Checkpoint | None:
+    """The checkpoint that a trial goes on from; None: the beginning.
+
+    Args:
+        known: Those that a member can go on from, by number.
+        proposal: The trial's.
+
+    Raises:
+        RecordError: It says another one.
+    """
+    number = proposal.origin.get("from", "")
     if number is None and not known:
         return None
     if is_whole(number) and number in known:
@@ -78,13 +86,13 @@ def _start(known: dict[int, Checkpoint], proposal: Proposal) -> Checkpoint | Non
 
 
 def _end(
-    trial: TrialRecord, start: Checkpoint | None, declaration: Declaration
+    trial: TrialRecord, begun: Checkpoint | None, declaration: Declaration
 ) -> Checkpoint | None:
     """The checkpoint at the end of a trial; None: it failed."""
     if trial.value is None:
         return None
     space, params = declaration.space, trial.proposal.params
-    before = space.encode(params if start is None else start.params)
+    before = space.encode(params if begun is None else begun.params)
     return Checkpoint(
         number=trial.proposal.number,
         loss=to_loss(trial.value, declaration.direction),
@@ -97,9 +105,9 @@ def _point(space: Space, trial: TrialRecord) -> Point:
     return tuple(float(u) for u in space.encode(trial.proposal.params))
 
 
-def _gain(end: Checkpoint, start: Checkpoint | None) -> float:
+def _gain(end: Checkpoint, begun: Checkpoint | None) -> float:
     """The change of the loss. From the beginning all begin with the same, whatever it is."""
-    change = end.loss if start is None else end.loss - start.loss
+    change = end.loss if begun is None else end.loss - begun.loss
     return min(MOST, max(-MOST, change))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import signal
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,12 @@ from torch.nn import functional as F  # noqa: N812  (as everybody calls it)
 from xgboost import XGBClassifier, XGBRegressor
 
 import lepton
-from lepton_core.errors import CheckpointError, InputError
+from lepton.training.arguments import declared, parse
+from lepton.training.course import Course
+from lepton_core import asking
+from lepton_core.declaration import Budget
+from lepton_core.errors import CheckpointError, InputError, RecordError
+from lepton_tasks.checkpoints import Checkpoints
 
 RNG = np.random.Generator(np.random.PCG64(0))
 X = RNG.normal(size=(100, 6))
@@ -189,3 +195,27 @@ def test_data_of_other_columns_spends_no_trials():
     ):
         optimizer.minimize(model=then, **{**SHORT, "steps": 10, "data": (X[:, :5], Y)})
     assert len(optimizer.trials) == 8
+
+
+@pytest.mark.parametrize(
+    "portfolio", [{"proposers": ["sobol"], "judge": False}, {"proposers": ["ga", "local"]}]
+)
+def test_who_cannot_propose_for_a_population_is_named(model, portfolio):
+    optimizer = lepton.Optimizer(portfolio=portfolio)
+    with pytest.raises(
+        InputError, match=r"found the proposer .*; expected some of ga, pso, rl, ra"
+    ):
+        optimizer.minimize(step_of(optimizer), model=model, **SHORT)
+
+
+@pytest.mark.parametrize("origin", [{"from": "../elsewhere"}, {"from": 5}, {}])
+def test_an_altered_origin_of_an_open_trial_is_refused_before_anything_is_read(tmp_path, origin):
+    wanted = parse(None, steps=8, model=SGDClassifier(), data=(X, Y))
+    content = {"name": "demo", "generation": 2}
+    learner = wanted.task.learner()
+    at = asking.begin(declared(content, wanted, learner))
+    at, (first, *others) = asking.ask(at, 2, Budget(trials=4))
+    course = Course(wanted.task, learner, at, Checkpoints(tmp_path))
+    course.asked(at)
+    with pytest.raises(RecordError, match=r"goes on from .*; expected null"):
+        course.asked(replace(at, proposals=(replace(first, origin=origin), *others)))

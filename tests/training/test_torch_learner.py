@@ -675,6 +675,7 @@ def test_a_train_step_that_cannot_train_is_refused_at_its_first_call(train_step,
         (lambda p: "adam", "expected a torch optimizer"),
         (torch.optim.LBFGS, "needs a closure"),
         (lambda p: torch.optim.SGD([nn.Parameter(torch.zeros(1))]), "not in the model"),
+        (torch.optim.SGD([nn.Parameter(torch.zeros(1))]), r"made already goes into optimizer.wrap"),
     ],
 )
 def test_a_base_optimizer_that_cannot_be_used_is_refused(base, said):

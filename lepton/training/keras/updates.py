@@ -137,13 +137,15 @@ class Updates:
             variable.assign(value)
 
     def set(self, settings: Params) -> None:
-        """Use these settings from the next update on; those not named are as the template has them.
+        """Use these settings from the next update on; those not named, or None, are the template's.
 
         Raises:
             InputError: One is no number.
         """
         for name, variable in self._settings.items():
-            value = settings.get(name, self._defaults.get(name, math.inf))
+            value = settings.get(name)
+            if value is None:
+                value = self._defaults.get(name, math.inf)
             if isinstance(value, bool) or not isinstance(value, float | int):
                 raise InputError(
                     f"{name} is {shown(value)}; expected a number, as it is applied to the updates "

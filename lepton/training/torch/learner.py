@@ -78,7 +78,7 @@ class TorchLearner:
         base_optimizer: BaseOptimizer | None = None,
     ) -> None:
         self._model, self._train_step, self._evaluate = model, train_step, checked_judge(evaluate)
-        self._base = base_optimizer
+        self._base = _checked_base(base_optimizer)
         self._clip: float | None = None
         self._judges = False
         self._updates = 0
@@ -310,6 +310,15 @@ class TorchLearner:
         if loss is None and self._evaluate is not None:
             return math.nan
         return _number(loss, "train_step")
+
+
+def _checked_base(base: Any) -> Any:
+    if base is None or isinstance(base, Sequence) or callable(base):
+        return base
+    raise InputError(
+        f"base_optimizer is {shown(type(base))}; expected what makes an optimizer of a list of "
+        "parameters, such as torch.optim.SGD; one that is made already goes into optimizer.wrap()"
+    )
 
 
 def _is_built(model: Any) -> bool:

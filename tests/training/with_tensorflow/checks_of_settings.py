@@ -241,6 +241,17 @@ def test_rows_of_an_embedding_are_updated_and_clipped():
     assert 0 < found[1e-4] < found[10.0]
 
 
+def test_a_choice_of_clipping_or_none_may_be_tuned():
+    moved = []
+    for clip in (1e-4, None, 1e9):
+        model = plain_model()
+        learner, data = learner_of(model, step_of(graph=True))
+        before = weights(model)
+        learner.train({"clip_norm": clip, "momentum": None}, batches(learner, data, 8), 1, 0)
+        moved.append([a - b for a, b in zip(weights(model), before, strict=True)])
+    assert all(np.array_equal(a, b) for a, b in zip(moved[1], moved[2], strict=True))
+
+
 @pytest.mark.parametrize(
     ("base", "said"),
     [
