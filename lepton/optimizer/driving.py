@@ -18,7 +18,7 @@ from lepton_core import asking
 from lepton_core.asking import Asking
 from lepton_core.canonical import digest
 from lepton_core.declaration import Budget, Settings
-from lepton_core.errors import NothingUsableError
+from lepton_core.errors import InputError, NothingUsableError
 from lepton_core.events import GenerationSealed, Proposal, TrialRecord, shared_failure
 from lepton_core.plan import untried
 from lepton_core.reporting import Reporter
@@ -176,7 +176,7 @@ class Drive:
         metric, store = self.at.state.declaration.metric, self.journal.connect()
         if workers > 1:
             job = Job(
-                objective=pack(objective),
+                objective=self._packed(objective),
                 folder=Path.cwd(),
                 metric=metric,
                 tracking_uri=store.address.tracking_uri if store else None,
@@ -195,6 +195,14 @@ class Drive:
         finally:
             self.last_error = here.last_error
             here.close()
+
+    def _packed(self, objective: Objective) -> bytes:
+        try:
+            return pack(objective)
+        except InputError:
+            if self.course:
+                pack(self.course.train_step)  # the variable to blame is the user's own
+            raise
 
     def _heard(self, evaluator: Evaluator) -> Heard:
         if self.course:

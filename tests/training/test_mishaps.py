@@ -103,7 +103,7 @@ def test_a_damaged_checkpoint_is_no_failure_of_the_members_that_go_on_from_it(mo
 
 def test_what_could_not_begin_binds_nothing(model):
     optimizer, lock = lepton.Optimizer(), threading.Lock()
-    with pytest.raises(InputError, match="cannot be sent to worker processes"):
+    with pytest.raises(InputError, match="worker processes, because of its variable 'meanwhile'"):
         optimizer.minimize(step_of(optimizer, lock.locked), model=model, workers=2, **SHORT)
     optimizer.minimize(step_of(optimizer), model=model, **{**SHORT, "population": 3})
     assert len(optimizer.trials) == 12
