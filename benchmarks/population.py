@@ -37,12 +37,12 @@ from lepton_core.events import Failure
 from lepton_core.proposers.base import Ask
 from lepton_core.proposers.sobol import Sobol
 from lepton_core.rng import rng
-from lepton_core.space import Choice, Float, Space
+from lepton_core.space import Choice, Float
 
 if TYPE_CHECKING:
     import numpy as np
 
-SPACE = Space({**gradient_settings.SPACE.params, "weight_decay": Float(1e-6, 1.0, log=True)})
+SPACE = gradient_settings.SPACE
 DEFAULTS = gradient_settings.START
 PROPOSERS = ("ga", "pso", "rl")
 BASELINE = "random search"
