@@ -66,6 +66,32 @@ class Evaluator(Protocol):
         ...
 
 
+class AroundEvaluator:
+    """An evaluator around another one, which does whatever is not done here."""
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self.evaluator = evaluator
+
+    def evaluate(
+        self, proposal: Proposal, run_id: str | None, key: str, reporter: Reporter | None = None
+    ) -> tuple[Outcome, float]:
+        """As the inner one does."""
+        return self.evaluator.evaluate(proposal, run_id, key, reporter)
+
+    @property
+    def last_error(self) -> BaseException | None:
+        """What the user's code raised last, if it did so in this process."""
+        return getattr(self.evaluator, "last_error", None)
+
+    def output_of(self, key: str) -> Path:
+        """As the inner one does."""
+        return self.evaluator.output_of(key)
+
+    def cancel(self) -> None:
+        """As the inner one does."""
+        self.evaluator.cancel()
+
+
 class StopSignal:
     """How a driver is asked to stop: finish what is running, or stop at once.
 

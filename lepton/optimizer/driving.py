@@ -29,35 +29,23 @@ from lepton_tasks.objective import Objective, Outcome
 from lepton_tasks.pool import Job, working
 from lepton_tasks.sending import pack
 from lepton_tasks.stop_signals import Interrupts
-from lepton_tasks.trial import Evaluator, StopSignal, run_slot
+from lepton_tasks.trial import AroundEvaluator, Evaluator, StopSignal, run_slot
 
 
-class Heard:
+class Heard(AroundEvaluator):
     """An evaluator whose outcomes' other metrics are remembered, by trial."""
 
     def __init__(self, evaluator: Evaluator, metrics: dict[int, Metrics]) -> None:
-        self.evaluator, self.metrics = evaluator, metrics
+        super().__init__(evaluator)
+        self.metrics = metrics
 
     def evaluate(
         self, proposal: Proposal, run_id: str | None, key: str, reporter: Reporter | None = None
     ) -> tuple[Outcome, float]:
         """As the evaluator does."""
-        outcome, duration = self.evaluator.evaluate(proposal, run_id, key, reporter)
+        outcome, duration = super().evaluate(proposal, run_id, key, reporter)
         self.metrics[proposal.number] = outcome.metrics
         return outcome, duration
-
-    @property
-    def last_error(self) -> BaseException | None:
-        """What the objective raised last, if it did so in this process."""
-        return getattr(self.evaluator, "last_error", None)
-
-    def output_of(self, key: str) -> Path:
-        """As the evaluator does."""
-        return self.evaluator.output_of(key)
-
-    def cancel(self) -> None:
-        """As the evaluator does."""
-        self.evaluator.cancel()
 
 
 def side_by_side(

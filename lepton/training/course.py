@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from lepton.training.interval import Interval, Task, order
@@ -16,17 +15,18 @@ from lepton_core.portfolio import POPULATION
 from lepton_core.reporting import Reporter
 from lepton_tasks.checkpoints import Checkpoints, missing
 from lepton_tasks.objective import Outcome
-from lepton_tasks.trial import Evaluator
+from lepton_tasks.trial import AroundEvaluator, Evaluator
 
 _OF_CHECKPOINTS = f"{CheckpointError.__module__}.{CheckpointError.__qualname__}: "
 """How a worker process says what it raised."""
 
 
-class Checkpointed:
+class Checkpointed(AroundEvaluator):
     """An evaluator of intervals, with the checkpoints that they begin and end with."""
 
     def __init__(self, evaluator: Evaluator, checkpoints: Checkpoints) -> None:
-        self.evaluator, self.checkpoints = evaluator, checkpoints
+        super().__init__(evaluator)
+        self.checkpoints = checkpoints
 
     def evaluate(
         self, proposal: Proposal, run_id: str | None, key: str, reporter: Reporter | None = None
@@ -39,25 +39,12 @@ class Checkpointed:
         """
         self.checkpoints.bring(proposal.origin["from"])
         order(proposal, self.checkpoints)
-        outcome, duration = self.evaluator.evaluate(proposal, run_id, key, reporter)
+        outcome, duration = super().evaluate(proposal, run_id, key, reporter)
         if outcome.failure is not None and outcome.failure.reason.startswith(_OF_CHECKPOINTS):
             raise CheckpointError(outcome.failure.reason.removeprefix(_OF_CHECKPOINTS))
         if outcome.value is not None:
             self.checkpoints.keep(proposal.number, run_id or "")
         return outcome, duration
-
-    @property
-    def last_error(self) -> BaseException | None:
-        """What the train step raised last, if it did so in this process."""
-        return getattr(self.evaluator, "last_error", None)
-
-    def output_of(self, key: str) -> Path:
-        """As the evaluator does."""
-        return self.evaluator.output_of(key)
-
-    def cancel(self) -> None:
-        """As the evaluator does."""
-        self.evaluator.cancel()
 
 
 class Course:
