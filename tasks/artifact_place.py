@@ -63,6 +63,22 @@ def own_place(location: str, run_id: str, where: Address) -> Path | None:
     )
 
 
+def kept_place(location: str, run_id: str, where: Address) -> Path | None:
+    """Where a run's artifacts are: as `own_place`, but where a store that was moved has them still.
+
+    Raises:
+        RecordError: As of `own_place`.
+    """
+    place, path = own_place(location, run_id, where), local_path(location)
+    if place is None or where.folder is None or path is None:
+        return place
+    if path.parts[-2:] != (run_id, "artifacts") or len(path.parts) < 3:  # noqa: PLR2004
+        return place
+    root = where.folder / "artifacts"
+    usual = root.joinpath(*path.parts[-3:])
+    return usual if usual.is_dir() and _is_below(usual, root) else place
+
+
 def _is_below(path: Path, folder: Path) -> bool:
     """Whether a path leads into a folder, links resolved."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))

@@ -19,7 +19,7 @@ from typing import Any
 from lepton_core.canonical import canonical_json, shown
 from lepton_core.errors import CheckpointError
 from lepton_tasks import records, write_points
-from lepton_tasks.artifact_place import local_path, own_place
+from lepton_tasks.artifact_place import kept_place, local_path
 from lepton_tasks.store import Store
 from lepton_tasks.untrusted import is_whole, read_object
 from lepton_tasks.write_points import WritePoint
@@ -110,7 +110,7 @@ class CheckpointArtifacts:
     def _local(self, run_id: str, location: str = "") -> Path | None:
         """The folder of a run's checkpoint, where that is on this machine."""
         location = location or str(self.client.get_run(run_id).info.artifact_uri)
-        place = own_place(location, run_id, self.address) or local_path(location)
+        place = kept_place(location, run_id, self.address) or local_path(location)
         return None if place is None else place / FOLDER
 
     def _download(self, run_id: str, name: str, into: Path) -> Path:

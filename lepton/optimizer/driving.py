@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tokenize import TokenError
+from typing import Any
 
 from lepton.optimizer.bars import Bar
 from lepton.optimizer.journal import Journal, Metrics, say, stopped
@@ -18,7 +19,7 @@ from lepton_core import asking
 from lepton_core.asking import Asking
 from lepton_core.canonical import digest
 from lepton_core.declaration import Budget, Settings
-from lepton_core.errors import InputError, NothingUsableError
+from lepton_core.errors import InputError, NothingUsableError, SweepError
 from lepton_core.events import GenerationSealed, Proposal, TrialRecord, shared_failure
 from lepton_core.plan import untried
 from lepton_core.reporting import Reporter
@@ -126,7 +127,7 @@ class Drive:
         settings = Settings(
             budget=Budget(trials=target),
             workers=workers,
-            code_digest=code_digest(self.course.train_step if self.course else objective),
+            code_digest=code_digest(*(self.course.code if self.course else (objective,))),
         )
         with Interrupts() as interrupts, self.journal.driven(), ExitStack() as leaving:
             leaving.enter_context(self.journal.reachable())
@@ -188,8 +189,8 @@ class Drive:
         try:
             return pack(objective)
         except InputError:
-            if self.course:
-                pack(self.course.train_step)  # the variable to blame is the user's own
+            for function in self.course.code if self.course else ():
+                pack(function)  # the variable to blame is the user's own
             raise
 
     def _heard(self, evaluator: Evaluator) -> Heard:
@@ -211,6 +212,8 @@ class Drive:
                 bar.show(self.at)
             if self.at.state.generations_done == first + 1 and not self.at.proposals:
                 self._stop_if_hopeless(evaluator)
+            if self.course and not self.at.proposals:
+                self._stop_if_all_failed(evaluator)
 
     def _stop_if_hopeless(self, evaluator: Heard) -> None:
         """As in a sweep of `lepton run`: the objective is broken, and no other trial tells more."""
@@ -227,16 +230,33 @@ class Drive:
             reason=failure.reason,
         ) from evaluator.last_error
 
+    def _stop_if_all_failed(self, evaluator: Heard) -> None:
+        """Where members train, a round that fails as a whole says that the train step is broken.
 
-def code_digest(objective: Objective) -> str | None:
-    """The digest of an objective's source, or None where it cannot be had.
+        Raises:
+            SweepError: It did, for one reason.
+        """
+        event = self.at.events[-1]
+        failure = shared_failure(event.trials) if isinstance(event, GenerationSealed) else None
+        if failure is None or failure.kind != "exception":
+            return
+        raise SweepError(
+            f"all members failed in round {self.at.state.generations_done - 1} for the same "
+            f"reason: {failure.reason}\nMend the train step; called again, they go on from "
+            "their last checkpoints.",
+            reason=failure.reason,
+        ) from evaluator.last_error
 
-    A lambda's is not told from the line that it stands in.
+
+def code_digest(*functions: Callable[..., Any]) -> str | None:
+    """The digest of the source of an objective, or of what a training calls; or None.
+
+    It cannot be had of everything, and a lambda's is not told from the line that it stands in.
     """
-    if getattr(objective, "__name__", "") == "<lambda>":
+    if not functions or any(getattr(one, "__name__", "") == "<lambda>" for one in functions):
         return None
     try:
-        return digest(inspect.getsource(objective))
+        return digest("".join(map(inspect.getsource, functions)))
     except (OSError, TypeError, SyntaxError, TokenError):  # the last two: of an edited file
         return None
 

@@ -76,9 +76,10 @@ class Course:
         self.interval.use(learner)
 
     @property
-    def train_step(self) -> Any:
+    def code(self) -> tuple[Any, ...]:
         """What of the task is the user's code, whose changes are worth a warning."""
-        return self.interval.task.train_step or self.interval.task.evaluate
+        task = self.interval.task
+        return tuple(one for one in (task.train_step, task.evaluate) if one is not None)
 
     def checkpointed(self, evaluator: Evaluator) -> Evaluator:
         """An evaluator of the intervals, with their checkpoints."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from lepton_tasks.checkpoints import Checkpoints
 from lepton_tasks.members import TRAIN_LOSS
 
 POSITION = "position.json"
+SAMPLE = 256  # rows that tell data from other data
 DATA = "data.json"  # beside the start: how many rows there were, and their shape
 BATCH_SIZE = "batch_size"
 DEFAULT_BATCH = 32
@@ -84,10 +86,11 @@ class Rows:
             self.train = learner.prepare(self.train)
             self.held_out = learner.prepare(self.held_out)
         self.count = rows_of(self.train[0])
-        self.shape = {
-            "training": self.count,
-            "held out": rows_of(self.held_out[0]),
-            "each": [list(part.shape[1:]) for part in self.train],
+        self.about = {
+            "row counts": [self.count, rows_of(self.held_out[0])],
+            "row shapes": [list(part.shape[1:]) for part in self.train],
+            "sample": [sample_digest(learner, data) for data in (self.train, self.held_out)],
+            "judged by": "the train step" if task.evaluate is None else "evaluate",
         }
 
     def batches(self, settings: Params, walk: Walk) -> Iterator[Batch]:
@@ -101,6 +104,35 @@ class Rows:
         for indices, position in stream(self.count, size, self.seed, walk.position):
             walk.position = position
             yield self.learner.rows(self.train, indices)
+
+
+def sample_digest(learner: Learner, data: Batch) -> str:
+    """The SHA-256 of some rows of prepared data, spread evenly: other data has another one."""
+    rows = rows_of(data[0])
+    places = np.unique(np.linspace(0, rows - 1, min(rows, SAMPLE)).astype(np.int64))
+    digest = hashlib.sha256()
+    for part in learner.rows(data, places):
+        plain = part.toarray() if hasattr(part, "toarray") else part
+        plain = plain.detach().cpu() if hasattr(plain, "detach") else plain
+        try:
+            array = np.asarray(plain)
+        except TypeError:  # a type that NumPy does not have
+            array = np.asarray(plain.float())
+        is_plain = array.dtype.kind in "biufc"
+        digest.update(array.tobytes() if is_plain else repr(array.tolist()).encode())
+    return digest.hexdigest()
+
+
+def _differs(what: str, found: Any, known: Any) -> CheckpointError:
+    if what == "judged by":
+        problem = f"the held-out loss is that of {found}; this training was judged by {known}"
+    elif what == "sample":
+        problem = "the data holds other values than this training began with"
+    else:
+        problem = f"the data has {what} {shown(found)}; this training began with {shown(known)}"
+    return CheckpointError(
+        f"{problem}. Go on with the same, or begin under another name", found=found, expected=known
+    )
 
 
 def order(proposal: Proposal, checkpoints: Checkpoints) -> None:
@@ -172,26 +204,22 @@ class Interval:
         """Write the checkpoint of the model as it was handed over."""
         with self._writing(None) as folder:
             self._save(folder, Position())
-            (folder / DATA).write_text(json.dumps(self.rows.shape), encoding="utf-8")
+            (folder / DATA).write_text(json.dumps(self.rows.about), encoding="utf-8")
 
     def check_start(self, folder: Path) -> None:
         """Load the checkpoint that `start` wrote, here or elsewhere, into today's model.
 
         Raises:
-            CheckpointError: It is of another model, or of data of another shape.
+            CheckpointError: It is of another model or other data, or was judged otherwise.
         """
         self._load(folder)
         try:
-            found = json.loads((folder / DATA).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            found = None
-        if found != self.rows.shape:
-            raise CheckpointError(
-                f"the data is of the shape {shown(self.rows.shape)}; this training began with "
-                f"{shown(found)}. Go on with the same data, or begin under another name",
-                found=self.rows.shape,
-                expected=found,
-            )
+            known = dict(json.loads((folder / DATA).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            known = {}
+        for what, found in self.rows.about.items():
+            if known.get(what) != found:
+                raise _differs(what, found, known.get(what))
 
     def rehearse(self, settings: Params) -> set[str]:
         """Take one step and judge it, then put everything back.

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 import xgboost
-from sklearn.linear_model import SGDClassifier
+from sklearn.linear_model import SGDClassifier, SGDRegressor
 from sklearn.neural_network import MLPClassifier
 from torch.nn import functional as F  # noqa: N812  (as everybody calls it)
 
 import lepton
-from lepton_core.errors import InputError
+from lepton_core.errors import CheckpointError, InputError, SweepError
 
 RNG = np.random.Generator(np.random.PCG64(0))
 X = RNG.normal(size=(200, 6))
@@ -156,3 +156,50 @@ def test_a_training_goes_on_with_the_model_that_it_trained_as_with_a_new_one(mak
 
     same = make()
     assert losses(same, same, workers=workers) == losses(make(), make())
+
+
+def test_other_data_and_another_judge_are_no_way_to_go_on():
+    optimizer = lepton.Optimizer()
+    given = {**SHORT, "model": SGDClassifier(loss="log_loss")}
+    optimizer.minimize(**given)
+    more = {**given, "steps": 16, "model": SGDClassifier(loss="log_loss")}
+    with pytest.raises(CheckpointError, match="the data holds other values"):
+        optimizer.minimize(**{**more, "data": (X[::-1], Y)})
+    with pytest.raises(CheckpointError, match="this training was judged by the train step"):
+        optimizer.minimize(**more, evaluate=lambda model, x, y: 1 - model.score(x, y))
+    optimizer.minimize(**more)
+    assert len(optimizer.trials) == 16
+
+
+def test_a_target_in_one_column_is_a_target():
+    y = X @ np.arange(6)
+    losses = []
+    for target in (y, y[:, None]):
+        optimizer = lepton.Optimizer()
+        optimizer.minimize(**{**SHORT, "data": (X, target)}, model=SGDRegressor(random_state=0))
+        losses.append(optimizer.best_loss)
+    assert losses[0] == losses[1]
+
+
+def test_a_round_that_fails_as_a_whole_ends_the_training_and_it_goes_on_once_mended():
+    optimizer, model, broken = lepton.Optimizer(), module(), [False]
+
+    def train_step(model, x, y):
+        if broken[0]:
+            raise ValueError("a bug")
+        loss = F.cross_entropy(model(x), y)
+        optimizer.step(model, loss)
+        return loss
+
+    def evaluate(model, x, y):
+        judged.append(x)
+        broken[0] = len(judged) == 5  # once in the rehearsal, and then of four members
+        return F.cross_entropy(model(x), y)
+
+    judged: list = []
+    with pytest.raises(SweepError, match=r"all members failed in round 1 .*a bug"):
+        optimizer.minimize(train_step, model=model, evaluate=evaluate, **SHORT)
+    assert len(optimizer.trials) == 8
+    broken[0] = False
+    optimizer.minimize(train_step, model=model, evaluate=evaluate, **SHORT)
+    assert list(optimizer.trials["failure"].isna()) == [True] * 4 + [False] * 4 + [True] * 4

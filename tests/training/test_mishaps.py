@@ -191,7 +191,7 @@ def test_what_is_tuned_may_be_written_otherwise_when_a_boosting_goes_on():
 def test_data_of_other_columns_spends_no_trials():
     optimizer, then = begun(SGDClassifier(loss="log_loss")), SGDClassifier(loss="log_loss")
     with pytest.raises(
-        CheckpointError, match=r"data is of the shape .*\[\[5\], \[\]\].* began with"
+        CheckpointError, match=r"the data has row shapes \[\[5\], \[\]\]; this training began with"
     ):
         optimizer.minimize(model=then, **{**SHORT, "steps": 10, "data": (X[:, :5], Y)})
     assert len(optimizer.trials) == 8

@@ -42,9 +42,14 @@ def prepared(data: Any, *, unsupervised: bool = False) -> Batch:
         x = x.tocsr()  # of the sparse ones it is this that gives rows
     elif not hasattr(x, "iloc"):
         x = _array(x)
-    found = (x, *(_array(part) for part in parts[1:]))
+    found = (x, *(_flat(_array(part)) for part in parts[1:]))
     check_rows(found)
     return found
+
+
+def _flat(target: Any) -> Any:
+    """A target in one column as a vector, which is what predictions are."""
+    return target[:, 0] if target.ndim == 2 and target.shape[1] == 1 else target  # noqa: PLR2004
 
 
 def rows(data: Batch, indices: Any) -> Batch:
