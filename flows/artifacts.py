@@ -237,8 +237,8 @@ def runs_text(driving: Driving, store: Address) -> str:
     parts = urlsplit(store.tracking_uri)
     if parts.scheme not in ("http", "https"):
         return (
-            f"The runs of sweep `{name}` are in `{store.database or store.place}`, below the run `{parent}`; "
-            "`lepton ui` shows them in a browser."
+            f"The runs of sweep `{name}` are in `{store.database or store.place}`, below the run "
+            f"`{parent}`; `lepton ui` shows them in a browser."
         )
     host = parts.netloc.rpartition("@")[2]
     root = urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))

@@ -97,7 +97,11 @@ class Ending:
 
 @dataclass(slots=True)
 class Drive:
-    """A sweep that this process drives: what `drive` needs, while the lease is held."""
+    """A sweep that this process drives: what `drive` needs, while the lease is held.
+
+    Attributes:
+        observer: Whom `drive` is to tell: who watches, and the sweep's hooks.
+    """
 
     ledger: MlflowLedger
     state: SweepState

@@ -12,6 +12,12 @@ from lepton_core.fold import SweepState
 from lepton_flows.observer import Driving, Observer
 
 
+def run_logger(sweep: str, generation: int | None = None, trial: int | None = None) -> Any:
+    """The logger of the flow or task run that this is called in, with these fields."""
+    fields: dict[str, Any] = {"sweep": sweep, "generation": generation, "trial": trial}
+    return get_run_logger(**fields)
+
+
 class RunLog(Observer):
     """Writes to the log of the run it is called in: a trial's to its task run's, else the flow's.
 
@@ -35,8 +41,7 @@ class RunLog(Observer):
         generation: int | None = None,
         trial: int | None = None,
     ) -> None:
-        fields: dict[str, Any] = {"sweep": self._sweep, "generation": generation, "trial": trial}
-        get_run_logger(**fields).log(level, text, *values)
+        run_logger(self._sweep, generation, trial).log(level, text, *values)
 
     def say(self, message: str) -> None:
         """A line; a warning if it says so."""

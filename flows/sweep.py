@@ -9,7 +9,7 @@ import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from prefect import Flow, flow, runtime, task
 from prefect.cache_policies import NO_CACHE
@@ -45,6 +45,12 @@ class SweepFlow(Flow[..., Any]):
             _open(given["source"]).parse()
         with loopback_server(meanwhile=load_libraries):
             return super().__call__(*args, **kwargs)
+
+    def with_options(self, **options: Any) -> SweepFlow:
+        """The same flow with other options of Prefect's, such as ``on_failure=[hook]``."""
+        made = super().with_options(**options)
+        made.__class__ = SweepFlow  # Prefect makes a plain flow, which would start its own server
+        return cast("SweepFlow", made)
 
 
 def _sweep(

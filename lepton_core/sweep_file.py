@@ -72,7 +72,7 @@ def parse_sweep(
             f"{', '.join(NEEDED)}, budget"
         )
     check_keys(content, (), needed=NEEDED, optional=OPTIONAL)
-    budget, nightly = content.get("budget"), content.get("nightly")
+    budget, nightly, hooks = (content.get(key) for key in ("budget", "nightly", "hooks"))
     if "budget" not in content and nightly is None:
         raise DeclarationError(
             "'budget' is missing; expected such as {trials: 64}, a target, or else nightly, which "
@@ -87,7 +87,7 @@ def parse_sweep(
         workers=parse_workers(content.get("workers", 1)),
         timeout=None if timeout is None else _positive(timeout, ("timeout",), "seconds"),
         nightly=None if nightly is None else _budget(nightly, ("nightly",)),
-        hooks=_hooks(content["hooks"]) if "hooks" in content else HookReferences(),
+        hooks=HookReferences() if hooks is None else _hooks(hooks),
     )
     return declaration, settings
 
