@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lepton_core.declaration import Budget, Settings
+from lepton_core.errors import LeptonError
 from lepton_core.events import TrialRecord
 from lepton_core.fold import SweepState
 from lepton_tasks.redaction import redacted
@@ -86,8 +87,8 @@ class Observers(Observer):
             except Exception as error:  # noqa: BLE001  (whatever it is: the sweep goes on)
                 if number not in self._failed:
                     self._failed.add(number)
-                    kind = type(other).__name__
-                    self._first.say(f"warning: {kind} failed ({redacted(repr(error))})")
+                    what = error.message if isinstance(error, LeptonError) else repr(error)
+                    self._first.say(f"warning: {type(other).__name__} failed: {redacted(what)}")
 
     def say(self, message: str) -> None:
         """Tell all of them."""

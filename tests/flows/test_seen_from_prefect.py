@@ -154,7 +154,7 @@ def test_who_watches_beside_the_first_cannot_harm_the_sweep(driving):
     both = Observers(first, Breaks())
     both.began(driving)
     both.ended()
-    assert first.said == ["warning: Breaks failed (ValueError('no'))"]
+    assert first.said == ["warning: Breaks failed: ValueError('no')"]
 
 
 def test_prefects_own_hooks_may_be_given_to_the_flow(prefect_api, sweep_folder):
