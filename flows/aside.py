@@ -19,11 +19,11 @@ class Aside:
         failed: Told what was raised, in that thread.
 
     Example:
+        >>> done = []
         >>> aside = Aside("example", print)
-        >>> aside.do(lambda: print("done"))
-        >>> aside.close(patience_s=10.0)
-        done
-        True
+        >>> aside.do(lambda: done.append("this"))
+        >>> aside.close(patience_s=10.0), done
+        (True, ['this'])
     """
 
     def __init__(self, name: str, failed: Callable[[BaseException], None]) -> None:
