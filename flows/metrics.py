@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-FLUSH_MS = 5000  # at the end, for an endpoint that does not answer
+TIMEOUTS = ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT")
+SEND_S = 3.0  # for an endpoint that does not answer: at the end of a run, and of the process
 
 
 class MetricsObserver(Observer):
@@ -81,7 +82,7 @@ class MetricsObserver(Observer):
         """Send what was counted: the process may end."""
         flush = getattr(self._provider, "force_flush", None)
         if flush is not None:
-            flush(FLUSH_MS)
+            flush(1000 * SEND_S)
 
     def _of_sweep(self) -> dict[str, str]:
         return {"sweep": self._sweep}
@@ -114,6 +115,8 @@ def process_provider() -> MeterProvider:
             "install it: pip install 'lepton-tuning[metrics]'",
             extra="metrics",
         ) from None
-    made = SdkProvider(metric_readers=[PeriodicExportingMetricReader(OTLPMetricExporter())])
+    timeout = None if any(os.environ.get(one) for one in TIMEOUTS) else SEND_S
+    exporter = OTLPMetricExporter(timeout=timeout)
+    made = SdkProvider(metric_readers=[PeriodicExportingMetricReader(exporter)])
     metrics.set_meter_provider(made)
     return made

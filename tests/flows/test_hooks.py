@@ -9,6 +9,7 @@ import time
 import pytest
 from histories import all_runs, full_list
 
+from lepton.cli import main
 from lepton_core.errors import DrivenElsewhereError, SweepError
 from lepton_flows import hooks as hooks_module
 from lepton_flows.hooks import Hooks, load_hooks
@@ -146,6 +147,12 @@ def test_a_hook_that_cannot_be_called_is_refused_before_anything_is_recorded(
     assert driver.wait() == 2
     assert re.search(message, driver.said()), driver.said()
     assert [run for run in all_runs(folder.path) if run.tags.get("lepton.sweep")] == []
+
+
+def test_validate_imports_the_hooks_too(folder, capsys):
+    folder.write(hooks={"ended": "hooks.py:tel"})
+    assert main(["validate", "sweep.yaml"]) == 2
+    assert "hooks.ended: hooks.py has no function 'tel'" in capsys.readouterr().err
 
 
 def test_a_slow_hook_holds_up_no_trial_and_is_left_after_a_while(folder, monkeypatch):

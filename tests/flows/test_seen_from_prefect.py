@@ -28,7 +28,13 @@ from lepton_flows.observer import Driving, Observer, Observers
 from lepton_tasks.store import Address
 
 PAGE = (Path(__file__).parents[2] / "docs" / "deployments.md").read_text()
-PATHS = os.environ.get("PYTHONPATH", "")
+HOOKS = """
+from pathlib import Path
+
+
+def tell(told):
+    Path("told").write_text(told["error"])
+"""
 
 
 def versions(prefect_api, name, kind):
@@ -157,17 +163,19 @@ def test_who_watches_beside_the_first_cannot_harm_the_sweep(driving):
     assert first.said == ["warning: Breaks failed: ValueError('no')"]
 
 
-def test_prefects_own_hooks_may_be_given_to_the_flow(prefect_api, sweep_folder):
+def test_prefects_own_hooks_may_be_given_to_the_flow_and_ours_in_a_dict(prefect_api, sweep_folder):
     from lepton_flows.sweep import SweepFlow, sweep
 
     failed = []
     watched = sweep.with_options(on_failure=[lambda flow, run, state: failed.append(state)])
     assert isinstance(watched, SweepFlow)
-    sweep_folder.write(objective="objective.py:gone")
+    (sweep_folder.path / "hooks.py").write_text(HOOKS)
+    hooks = {"failed": "hooks.py:tell"}
     with pytest.raises(ObjectiveError):
-        watched("sweep.yaml")
+        watched({**sweep_folder.content, "objective": "objective.py:gone", "hooks": hooks})
     (state,) = failed
     assert "has no function 'gone'" in state.message
+    assert (sweep_folder.path / "told").read_text() == "ObjectiveError"
 
 
 @contextmanager
