@@ -11,15 +11,16 @@ from typing import Any
 from lepton_core.canonical import digest
 from lepton_core.declaration import Budget, Declaration, Settings
 from lepton_core.errors import InputError, NothingUsableError
-from lepton_core.events import SettingsAmended
+from lepton_core.events import SettingsAmended, sealed_trials
 from lepton_core.fold import SweepState, evolve
 from lepton_core.night import night_of
 from lepton_core.plan import slots_left, untried
 from lepton_core.recommendation import recommended
 from lepton_core.sweep_file import parse_workers
 from lepton_flows.held_sweep import HeldSweep, hold
+from lepton_flows.hooks import Hooks, load_hooks
 from lepton_flows.night import Night
-from lepton_flows.observer import Driving, Observer
+from lepton_flows.observer import Driving, Observer, Observers
 from lepton_tasks import register
 from lepton_tasks.attempts import FAILED, FINISHED, KILLED
 from lepton_tasks.lease import leave_if_driven
@@ -96,7 +97,11 @@ class Ending:
 
 @dataclass(slots=True)
 class Drive:
-    """A sweep that this process drives: what `drive` needs, while the lease is held."""
+    """A sweep that this process drives: what `drive` needs, while the lease is held.
+
+    Attributes:
+        observer: Whom `drive` is to tell: who watches, and the sweep's hooks.
+    """
 
     ledger: MlflowLedger
     state: SweepState
@@ -104,6 +109,7 @@ class Drive:
     pool: WorkerPool
     stop: StopSignal
     night: Night
+    observer: Observer
 
 
 def drive_sweep(
@@ -134,6 +140,29 @@ def drive_sweep(
     night = _night(source, nightly)  # what is wrong with the file needs no store to be told
     if workers is not None:
         parse_workers(workers)
+    hooks = Hooks(load_hooks(source), source.parse()[0], observer.say)
+    watchers = Observers(observer, hooks)
+    try:
+        ending = _find_and_drive(source, loop, watchers, night, workers, take_over=take_over)
+        if ending.how != NOTHING_TO_DO:
+            hooks.concluded(ending.summary())
+    except Exception as error:
+        hooks.broken(error)
+        raise
+    finally:
+        hooks.close()
+    return ending
+
+
+def _find_and_drive(
+    source: SweepSource,
+    loop: Callable[[Drive], SweepState],
+    observer: Observer,
+    night: Night,
+    workers: int | None,
+    *,
+    take_over: bool,
+) -> Ending:
     store = connect()
     with reachable(store.address.place):
         declaration, settings, found = _identify(store, source)
@@ -317,10 +346,12 @@ def _drive(
                     place=held.place,
                     parent=ledger.parent,
                     experiment_id=ledger.experiment_id,
+                    night=night.limits,
+                    history=lambda: sealed_trials(held.record.events),
                 )
             )
             ledger.kill_strays(but_generation=state.generations_done)
-            state = loop(Drive(ledger, state, settings, pool, stop, night))
+            state = loop(Drive(ledger, state, settings, pool, stop, night, observer))
             held.lease.check(certain=True)
             if slots_left(state, settings.budget) == 0 and not _is_left_open(ledger, state, stop):
                 _require_usable(state)

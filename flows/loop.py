@@ -101,12 +101,13 @@ def drive(
         ) -> TrialRecord | None:
             slot = recorded.get(proposal.slot, OpenSlot())
             record = slot.result
-            if record is None and not night.is_over:
+            if record is not None:
+                observer.trial_recalled(record)
+            elif not night.is_over:
                 record = run_slot(ledger, evaluator, proposal, slot, stop)
                 if record is not None:
                     night.count()
-            if record is not None:
-                observer.trial_finished(record)
+                    observer.trial_finished(record)
             return record
 
         records = mapper(work, [proposal for proposal in proposals if proposal.slot in share])

@@ -19,6 +19,7 @@ from lepton_core.declaration import MAX_TRIALS, MAX_WORKERS, Budget
 from lepton_core.errors import DrivenElsewhereError, LeptonError
 from lepton_core.night import night_text
 from lepton_flows.driver import DONE, INTERRUPTED, NIGHT_OVER, Ending
+from lepton_flows.run_log import run_logger
 from lepton_flows.sweep import SweepFlow, drive_in_tasks
 from lepton_tasks.parent_watch import stop_with_server
 from lepton_tasks.sweep_yaml import read
@@ -44,16 +45,19 @@ def _nightly(
         hours: How many hours this run may drive, instead of the file's `nightly`.
     """
     stop_with_server()
+    log: Any = get_run_logger()
     try:
-        ending = drive_in_tasks(read(Path(sweep_file)), workers, Budget(trials=trials, hours=hours))
+        source = read(Path(sweep_file))
+        log = run_logger(source.name)
+        ending = drive_in_tasks(source, workers, Budget(trials=trials, hours=hours))
     except DrivenElsewhereError as error:
-        get_run_logger().warning(error.message)
+        log.warning(error.message)
         return Completed(name=SKIPPED, message=error.message)
     except LeptonError as error:
-        get_run_logger().error(error.message)
+        log.error(error.message)  # noqa: TRY400  (a user's mistake needs no traceback of ours)
         return Failed(message=error.message, data=error)
     text = ending_text(ending)
-    get_run_logger().info(text)
+    log.info(text)
     if ending.how == INTERRUPTED:
         return Cancelled(message=text)
     return Completed(message=text, data=ending.summary())

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from lepton_core.declaration import Settings
+from lepton_core.declaration import Budget, Settings
+from lepton_core.errors import LeptonError
 from lepton_core.events import TrialRecord
 from lepton_core.fold import SweepState
+from lepton_tasks.redaction import redacted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +22,8 @@ class Driving:
         resumed: Whether the sweep was there before.
         place: The store, for people.
         parent: The run id of the sweep's parent run.
+        night: How far this run may go.
+        history: Reads every sealed trial, which takes a second where there are many.
     """
 
     state: SweepState
@@ -27,6 +32,8 @@ class Driving:
     place: str
     parent: str
     experiment_id: str
+    night: Budget = field(default_factory=Budget)
+    history: Callable[[], Iterable[TrialRecord]] = tuple
 
 
 class Observer:
@@ -41,6 +48,10 @@ class Observer:
     def trial_finished(self, record: TrialRecord) -> None:
         """A trial of the open generation has its result."""
 
+    def trial_recalled(self, record: TrialRecord) -> None:
+        """A trial of the open generation had its result already, from an earlier driver."""
+        self.trial_finished(record)
+
     def sealed(self, state: SweepState) -> None:
         """A generation was closed."""
 
@@ -52,6 +63,68 @@ class Observer:
 
     def concluded(self, summary: dict[str, Any]) -> None:
         """How a sweep ended that was driven, or that needed no driving."""
+
+    def close(self) -> None:
+        """Nothing follows, and nobody waits for the sweep: this may take seconds."""
+
+
+class Observers(Observer):
+    """One who says what there is to say, and others who must not harm the sweep.
+
+    Args:
+        first: Is told everything, and what fails of the others, once of each.
+    """
+
+    def __init__(self, first: Observer, *others: Observer) -> None:
+        self._first, self._others = first, others
+        self._failed: set[int] = set()
+
+    def _tell(self, call: Callable[[Observer], None]) -> None:
+        call(self._first)
+        for number, other in enumerate(self._others):
+            try:
+                call(other)
+            except Exception as error:  # noqa: BLE001  (whatever it is: the sweep goes on)
+                if number not in self._failed:
+                    self._failed.add(number)
+                    what = error.message if isinstance(error, LeptonError) else repr(error)
+                    self._first.say(f"warning: {type(other).__name__} failed: {redacted(what)}")
+
+    def say(self, message: str) -> None:
+        """Tell all of them."""
+        self._tell(lambda one: one.say(message))
+
+    def began(self, driving: Driving) -> None:
+        """Tell all of them."""
+        self._tell(lambda one: one.began(driving))
+
+    def trial_finished(self, record: TrialRecord) -> None:
+        """Tell all of them."""
+        self._tell(lambda one: one.trial_finished(record))
+
+    def trial_recalled(self, record: TrialRecord) -> None:
+        """Tell all of them."""
+        self._tell(lambda one: one.trial_recalled(record))
+
+    def sealed(self, state: SweepState) -> None:
+        """Tell all of them."""
+        self._tell(lambda one: one.sealed(state))
+
+    def stopping(self, message: str) -> None:
+        """Tell all of them."""
+        self._tell(lambda one: one.stopping(message))
+
+    def ended(self) -> None:
+        """Tell all of them."""
+        self._tell(lambda one: one.ended())
+
+    def concluded(self, summary: dict[str, Any]) -> None:
+        """Tell all of them."""
+        self._tell(lambda one: one.concluded(summary))
+
+    def close(self) -> None:
+        """Tell all of them."""
+        self._tell(lambda one: one.close())
 
 
 observer: ContextVar[Observer | None] = ContextVar("lepton_observer", default=None)

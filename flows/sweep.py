@@ -9,12 +9,11 @@ import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from prefect import Flow, flow, runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.logging import get_run_logger
 from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
@@ -22,9 +21,12 @@ from lepton_core.declaration import Budget
 from lepton_core.errors import InputError, LeptonError
 from lepton_core.events import Proposal, TrialRecord
 from lepton_core.fold import SweepState
+from lepton_flows.artifacts import ArtifactObserver
 from lepton_flows.driver import INTERRUPTED, Drive, Ending, drive_sweep
 from lepton_flows.loop import drive
-from lepton_flows.observer import Driving, Observer, observer
+from lepton_flows.metrics import MetricsObserver
+from lepton_flows.observer import Observers, observer
+from lepton_flows.run_log import RunLog
 from lepton_tasks.prefect_server import loopback_server
 from lepton_tasks.store import load_libraries
 from lepton_tasks.sweep_record import find_to_resume
@@ -43,6 +45,12 @@ class SweepFlow(Flow[..., Any]):
             _open(given["source"]).parse()
         with loopback_server(meanwhile=load_libraries):
             return super().__call__(*args, **kwargs)
+
+    def with_options(self, **options: Any) -> SweepFlow:
+        """The same flow with other options of Prefect's, such as ``on_failure=[hook]``."""
+        made = super().with_options(**options)
+        made.__class__ = SweepFlow  # Prefect makes a plain flow, which would start its own server
+        return cast("SweepFlow", made)
 
 
 def _sweep(
@@ -129,20 +137,26 @@ def drive_in_tasks(
 
     See `lepton_flows.driver.drive_sweep`.
     """
-    watcher = observer.get() or _LogObserver()
-    ending = drive_sweep(
-        source,
-        lambda driven: _drive_in_blocks(driven, watcher),
-        observer=watcher,
-        workers=workers,
-        take_over=take_over,
-        nightly=nightly,
-    )
-    watcher.concluded(ending.summary())
+    shown = observer.get()  # at a terminal, where the page of a server that soon ends is no use
+    first = shown or RunLog(source.name)
+    artifacts = () if shown else (ArtifactObserver(first.say),)
+    watcher = Observers(first, MetricsObserver(), *artifacts)
+    try:
+        ending = drive_sweep(
+            source,
+            _drive_in_blocks,
+            observer=watcher,
+            workers=workers,
+            take_over=take_over,
+            nightly=nightly,
+        )
+        watcher.concluded(ending.summary())
+    finally:
+        watcher.close()
     return ending
 
 
-def _drive_in_blocks(driven: Drive, watcher: Observer) -> SweepState:
+def _drive_in_blocks(driven: Drive) -> SweepState:
     """Drive to the target: in this flow run if that is small, else in sub-flows."""
     size = driven.state.declaration.generation
     block = max(1, MAX_TASK_RUNS // size)
@@ -151,18 +165,16 @@ def _drive_in_blocks(driven: Drive, watcher: Observer) -> SweepState:
     left = [] if target is None else [target - state.trials_done]
     left += [] if tonight is None else [tonight]
     if left and min(left) <= block * size:
-        return _drive_block(driven, state, watcher, None)
+        return _drive_block(driven, state, None)
     while not (driven.stop.draining or driven.night.is_over):
         first = state.generations_done
-        state = _drive_in_sub_flow(driven, state, watcher, block)
+        state = _drive_in_sub_flow(driven, state, block)
         if state.generations_done < first + block:
             break
     return state
 
 
-def _drive_in_sub_flow(
-    driven: Drive, state: SweepState, watcher: Observer, generations: int
-) -> SweepState:
+def _drive_in_sub_flow(driven: Drive, state: SweepState, generations: int) -> SweepState:
     """Drive so many generations in a flow run of their own.
 
     The states stay outside its parameters and result, which Prefect would serialise.
@@ -176,16 +188,14 @@ def _drive_in_sub_flow(
         persist_result=False,
     )
     def sub_flow() -> str:
-        after.append(_drive_block(driven, state, watcher, generations))
+        after.append(_drive_block(driven, state, generations))
         return f"{after[0].trials_done} trials"
 
     sub_flow()
     return after[0]
 
 
-def _drive_block(
-    driven: Drive, state: SweepState, watcher: Observer, generations: int | None
-) -> SweepState:
+def _drive_block(driven: Drive, state: SweepState, generations: int | None) -> SweepState:
     runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=driven.pool.size)
     with runner:
 
@@ -219,7 +229,7 @@ def _drive_block(
             driven.pool,
             in_tasks,
             stop=driven.stop,
-            observer=watcher,
+            observer=driven.observer,
             generations=generations,
             night=driven.night,
         )
@@ -236,31 +246,6 @@ def _task_state(record: TrialRecord | None) -> State[Any]:
     if record.failure is not None:
         return Failed(message=f"{record.failure.kind}: {record.failure.reason}")
     return Completed(message=f"value {record.value!r}")
-
-
-class _LogObserver(Observer):
-    """Writes to the flow run's log: for runs that nobody watches at a terminal."""
-
-    def say(self, message: str) -> None:
-        get_run_logger().info(message)
-
-    def began(self, driving: Driving) -> None:
-        done = driving.state.trials_done
-        verb = "going on with" if driving.resumed else "began"
-        get_run_logger().info(
-            "%s sweep %s: %d trials done, history in %s, run %s",
-            *(verb, driving.state.declaration.name, done, driving.place, driving.parent),
-        )
-
-    def sealed(self, state: SweepState) -> None:
-        best = "none" if state.best is None else repr(state.best.value)
-        get_run_logger().info(
-            "generation %d sealed: %d trials, best %s",
-            *(state.generations_done - 1, state.trials_done, best),
-        )
-
-    def stopping(self, message: str) -> None:
-        get_run_logger().warning(message)
 
 
 sweep = SweepFlow(_sweep, name="lepton-sweep", flow_run_name=_run_name, persist_result=False)

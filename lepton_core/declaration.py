@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeGuard
 
 from lepton_core.canonical import Params, canonical_json, shown
 from lepton_core.errors import IdentityError, InputError, RecordError
+from lepton_core.hooks import OCCASIONS, HookReferences
 from lepton_core.keys import is_mlflow_key
 from lepton_core.recorded import Fields, only
 from lepton_core.space import Space
@@ -275,6 +276,7 @@ class Settings:
         nightly: What one scheduled run may add.
         code_digest: The SHA-256 of the objective's source file, as this driver found it.
         file: The sweep file's name, for people who want to resume.
+        hooks: What is called while it is driven.
     """
 
     budget: Budget
@@ -284,10 +286,13 @@ class Settings:
     nightly: Budget | None = None
     code_digest: str | None = None
     file: str | None = None
+    hooks: HookReferences = field(default_factory=HookReferences)
 
     def to_record(self) -> dict[str, Any]:
-        """The settings as JSON can hold them."""
-        return asdict(self)
+        """The settings as JSON can hold them; hooks only where there are some."""
+        record, hooks = asdict(self), self.hooks.given()
+        del record["hooks"]
+        return {**record, "hooks": dict(hooks)} if hooks else record
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Settings:
@@ -309,7 +314,14 @@ class Settings:
             nightly=_recorded_budget(fields.below("nightly")) if fields.has("nightly") else None,
             code_digest=text("code_digest"),
             file=text("file"),
+            hooks=_recorded_hooks(fields.below("hooks"))
+            if fields.has("hooks")
+            else HookReferences(),
         )
+
+
+def _recorded_hooks(fields: Fields) -> HookReferences:
+    return HookReferences(**{name: fields.text(name) for name in OCCASIONS if fields.has(name)})
 
 
 def _recorded_budget(fields: Fields) -> Budget:

@@ -122,7 +122,7 @@ class IdentityError(InputError):
 
 
 class ObjectiveError(InputError):
-    """The objective cannot be found, imported or called."""
+    """The objective, or a hook, cannot be found, imported or called."""
 
 
 class UnknownSweepError(InputError):

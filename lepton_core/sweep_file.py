@@ -25,6 +25,7 @@ from lepton_core.declaration import (
     is_sweep_name,
 )
 from lepton_core.errors import DeclarationError, SpaceError
+from lepton_core.hooks import OCCASIONS, HookReferences
 from lepton_core.keys import Path, check_keys
 from lepton_core.pools import JUDGED_PROPOSERS, POOLS
 from lepton_core.portfolio import CREDIT
@@ -46,6 +47,7 @@ OPTIONAL = (
     "start_from",
     "portfolio",
     "nightly",
+    "hooks",
 )
 OWN_KEYS = ("proposers", "judge", "replicates")  # of a portfolio; others are its members'
 OBJECTIVE = re.compile(r"(?P<where>[^:]+(?:\.py)?):(?P<function>[A-Za-z_]\w*)")
@@ -70,7 +72,7 @@ def parse_sweep(
             f"{', '.join(NEEDED)}, budget"
         )
     check_keys(content, (), needed=NEEDED, optional=OPTIONAL)
-    budget, nightly = content.get("budget"), content.get("nightly")
+    budget, nightly, hooks = (content.get(key) for key in ("budget", "nightly", "hooks"))
     if "budget" not in content and nightly is None:
         raise DeclarationError(
             "'budget' is missing; expected such as {trials: 64}, a target, or else nightly, which "
@@ -81,10 +83,11 @@ def parse_sweep(
     timeout = content.get("timeout")
     settings = Settings(
         budget=_budget(budget, ("budget",)) if "budget" in content else Budget(),
-        objective=_objective(content["objective"]),
+        objective=_reference(content["objective"], ("objective",)),
         workers=parse_workers(content.get("workers", 1)),
         timeout=None if timeout is None else _positive(timeout, ("timeout",), "seconds"),
         nightly=None if nightly is None else _budget(nightly, ("nightly",)),
+        hooks=HookReferences() if hooks is None else _hooks(hooks),
     )
     return declaration, settings
 
@@ -163,17 +166,29 @@ def _direction(direction: Any) -> Any:
     return direction
 
 
-def _objective(reference: Any) -> str:
+def _reference(reference: Any, path: Path) -> str:
     if not (
         isinstance(reference, str) and reference.isprintable() and OBJECTIVE.fullmatch(reference)
     ):
         raise DeclarationError(
             f"found {shown(reference)}; expected FILE.py:FUNCTION beside the sweep file, "
             "or PACKAGE.MODULE:FUNCTION",
-            ("objective",),
+            path,
             found=reference,
         )
     return reference
+
+
+def _hooks(declared: Any) -> HookReferences:
+    path: Path = ("hooks",)
+    if not isinstance(declared, Mapping) or not declared:
+        raise DeclarationError(
+            f"found {shown(declared)}; expected such as {{improved: hooks.py:tell}}", path
+        )
+    check_keys(declared, path, needed=(), optional=OCCASIONS)
+    return HookReferences(
+        **{occasion: _reference(found, (*path, occasion)) for occasion, found in declared.items()}
+    )
 
 
 def _budget(declared: Any, path: Path) -> Budget:

@@ -24,6 +24,7 @@ from lepton_tasks.redaction import redacted
 
 Objective = Callable[[Trial], Any]
 
+OBJECTIVE = "objective"
 MODEL = "model"  # the key of what is no metric in an objective's dict
 MAX_REASON = 1000  # characters; as JSON with escapes it must still fit into a tag
 
@@ -53,12 +54,16 @@ def source_file(reference: str, folder: Path) -> Path | None:
     return (folder / where).resolve() if where.endswith(".py") else None
 
 
-def load(reference: str, folder: Path) -> Objective:
-    """Import the objective as the user's own script would.
+def load(reference: str, folder: Path, *, what: str = OBJECTIVE) -> Objective:
+    """Import the objective, or another function of the user, as the user's own script would.
+
+    The objective has its process to itself; others share the driver's, where they come after what
+    is installed, and their module's name is one that no import has.
 
     Args:
         reference: ``file.py:function`` beside the sweep file, or ``package.module:function``.
         folder: The sweep file's folder.
+        what: What it is to the user.
 
     Raises:
         ObjectiveError: The file, the module or the function is not there, or importing it failed.
@@ -67,14 +72,14 @@ def load(reference: str, folder: Path) -> Objective:
     file = source_file(reference, folder)
     for place in (str(Path.cwd()), str(folder)):
         if place not in sys.path:
-            sys.path.insert(0, place)
+            sys.path.insert(0 if what == OBJECTIVE else len(sys.path), place)
     try:
-        module = importlib.import_module(where) if file is None else _import_file(file)
+        module = importlib.import_module(where) if file is None else _import_file(file, what)
     except ObjectiveError:
         raise
     except BaseException as error:
         raise ObjectiveError(
-            f"importing the objective {reference!r} failed:\n{own_traceback(error)}",
+            f"importing the {what} {reference!r} failed:\n{own_traceback(error)}",
             reference=reference,
         ) from error
     found = getattr(module, name, None)
@@ -91,17 +96,18 @@ def load(reference: str, folder: Path) -> Objective:
     return found  # type: ignore[no-any-return]
 
 
-def _import_file(file: Path) -> Any:
+def _import_file(file: Path, what: str) -> Any:
     if not file.is_file():
         raise ObjectiveError(
-            f"the objective's file {file} does not exist; it is looked for beside the sweep file",
+            f"the {what}'s file {file} does not exist; it is looked for beside the sweep file",
             file=str(file),
         )
-    spec = importlib.util.spec_from_file_location(file.stem, file)
+    name = file.stem if what == OBJECTIVE else f"lepton_{what}_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ObjectiveError(f"{file} cannot be imported as Python", file=str(file))
     module = importlib.util.module_from_spec(spec)
-    sys.modules[file.stem] = module  # so that what it defines can be pickled by the user's code
+    sys.modules[name] = module  # so that what it defines can be pickled by the user's code
     spec.loader.exec_module(module)
     return module
 

@@ -71,13 +71,15 @@ class SweepSource:
             ) from None
 
     @contextmanager
-    def placing_objective_errors(self) -> Iterator[None]:
-        """Have an error of importing the objective name the line that names the objective."""
+    def placing_objective_errors(self, path: Path_ = ("objective",)) -> Iterator[None]:
+        """Have an error of importing the objective, or a hook, name the line that names it."""
         try:
             yield
         except ObjectiveError as error:
-            place = self._place(("objective",))
-            raise ObjectiveError(f"{place}objective: {error.message}", **error.values) from None
+            key = ".".join(map(str, path))
+            raise ObjectiveError(
+                f"{self._place(path)}{key}: {error.message}", **error.values
+            ) from None
 
     def _line(self, path: Path_) -> int:
         """The line of a key, or of the nearest one above it."""

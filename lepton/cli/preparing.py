@@ -44,6 +44,7 @@ def init(arguments: argparse.Namespace) -> int:
 
 def validate(arguments: argparse.Namespace) -> int:
     """Check a sweep file and its objective; nothing is evaluated or recorded."""
+    from lepton_flows.hooks import load_hooks  # noqa: PLC0415
     from lepton_tasks.pool import Job, working  # noqa: PLC0415
     from lepton_tasks.sweep_yaml import read  # noqa: PLC0415
 
@@ -53,6 +54,7 @@ def validate(arguments: argparse.Namespace) -> int:
     job = Job(objective=settings.objective or "", folder=source.folder, metric=declaration.metric)
     with working(job, 1) as pool, source.placing_objective_errors():
         pool.check()
+    load_hooks(source)
     budget = settings.budget
     if arguments.json:
         print_json(

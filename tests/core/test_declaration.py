@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from lepton_core.canonical import canonical_json
 from lepton_core.declaration import Budget, Declaration, Portfolio, Settings, to_loss
 from lepton_core.errors import IdentityError
+from lepton_core.hooks import HookReferences
 from lepton_core.space import Choice, Float, Int, Space
 from lepton_core.strategies import DIRECTIONS, declarations
 
@@ -88,6 +89,7 @@ def test_starting_points_and_the_order_of_params_are_no_part_of_the_identity():
             nightly=Budget(hours=2.0),
             code_digest="ab",
             file="sweep.yaml",
+            hooks=HookReferences(failed="hooks.py:tell"),
         ),
     ],
     ids=["least", "all"],
@@ -96,6 +98,7 @@ def test_settings_are_read_back_from_their_record(settings):
     record = json.loads(json.dumps(settings.to_record()))
     assert Settings.from_record(record) == settings
     assert Settings.from_record({**record, "of_a_newer_version": 1}) == settings
+    assert ("hooks" in record) == (settings.hooks != HookReferences())
 
 
 @given(st.floats(allow_nan=False), DIRECTIONS)

@@ -9,6 +9,7 @@ from lepton_core.canonical import shown
 from lepton_core.credit import Credit
 from lepton_core.declaration import Budget
 from lepton_core.errors import DeclarationError
+from lepton_core.hooks import HookReferences
 from lepton_core.pools import JUDGED_PROPOSERS
 from lepton_core.proposers import PROPOSERS, UNJUDGED_PROPOSERS
 from lepton_core.proposers.ga import GA
@@ -41,6 +42,7 @@ FULL = {
         "credit": {"floor": 0.1},
     },
     "nightly": {"trials": 40, "hours": 2},
+    "hooks": {"improved": "hooks.py:tell", "ended": "package.module:tell"},
 }
 LEAST = {key: FULL[key] for key in ("name", "objective", "space", "budget")}
 MISSING = ...
@@ -72,6 +74,7 @@ def test_a_full_file_says_everything():
     assert driven.budget == Budget(trials=64, hours=1.5)
     assert (driven.objective, driven.workers, driven.timeout) == (FULL["objective"], 2, 300.0)
     assert driven.nightly == Budget(trials=40, hours=2.0)
+    assert driven.hooks == HookReferences(improved="hooks.py:tell", ended="package.module:tell")
 
 
 def test_the_least_file_has_defaults():
@@ -85,6 +88,7 @@ def test_the_least_file_has_defaults():
     assert declared.portfolio.settings == {}
     assert declared.start_from == ()
     assert (driven.workers, driven.timeout, driven.nightly) == (1, None, None)
+    assert driven.hooks == parse_sweep({**LEAST, "hooks": None})[1].hooks == HookReferences()
 
 
 def test_without_a_budget_there_must_be_nightly_limits():
@@ -210,6 +214,10 @@ LR = ("space", "lr")
         (("budget", "hours"), BIG, "^budget.hours: found 1000"),
         (("budget", "trails"), 3, "^budget.trails: unknown key; did you mean 'trials'"),
         (("nightly", "hours"), "2", "^nightly.hours: found '2'"),
+        (("hooks",), {}, "^hooks: found {}; expected such as {improved: hooks.py:tell}"),
+        (("hooks",), "hooks.py:tell", "^hooks: found 'hooks.py:tell'; expected such as"),
+        (("hooks", "improve"), "hooks.py:tell", "^hooks.improve: .*did you mean 'improved'"),
+        (("hooks", "failed"), "hooks.py", "^hooks.failed: found 'hooks.py'; expected FILE.py:F"),
         (("portfolio",), ["random"], r"^portfolio: found \['random'\]; expected such as"),
         (("portfolio", "proposers"), "random", "^portfolio.proposers: found 'random'; expected a"),
         (("portfolio", "proposers"), [], "^portfolio.proposers: found"),

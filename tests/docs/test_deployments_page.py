@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import http.server
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,10 @@ from scheduled import Api
 
 from lepton.cli.parser import build_parser
 from lepton_core.declaration import Budget
+from lepton_core.errors import SweepError
+from lepton_core.events import Proposal, TrialRecord
+from lepton_core.hooks import OCCASIONS
+from lepton_flows.hooks import Hooks, load_hooks
 from lepton_tasks.sweep_yaml import parse_bytes, read
 
 ROOT = Path(__file__).parents[2]
@@ -23,10 +30,59 @@ COMMANDS = [
 ]
 
 
+EXAMPLE, HOOKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+
+
 def test_the_example_is_valid():
-    (block,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    _, settings = parse_bytes(block.encode(), Path("sweep.yaml")).parse()
+    _, settings = parse_bytes(EXAMPLE.encode(), Path("sweep.yaml")).parse()
     assert settings.nightly == Budget(trials=40, hours=2.0)
+
+
+def test_the_hooks_of_the_example_send_a_message(tmp_path):
+    came = []
+
+    class Receive(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            came.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "sweep.yaml").write_text(EXAMPLE + HOOKS)
+    source = read(tmp_path / "sweep.yaml")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receive) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{server.server_port}"
+        (tmp_path / "hooks.py").write_text(code.replace("127.0.0.1:8080", address))
+        found = load_hooks(source)
+        hooks = Hooks(found, source.parse()[0], print)
+        hooks.broken(SweepError("the disk is full"))
+        hooks.close()
+        server.shutdown()
+    assert set(found) == set(OCCASIONS)
+    assert came == [{"text": "sweep churn-xgb failed: the disk is full"}]
+
+
+def test_the_table_of_hooks_has_every_key_that_they_are_told():
+    table = PAGE.split("What it is told is")[1].split("\n\n")[1]
+    keys = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (.*?) \|", table, re.MULTILINE))))
+    told = {}
+    hooks = Hooks(
+        dict.fromkeys(OCCASIONS, told.update),
+        parse_bytes(EXAMPLE.encode(), Path("sweep.yaml")).parse()[0],
+        print,
+    )
+    number = Proposal(generation=0, slot=0, slots=1, number=0, params={}, proposer="random", seed=0)
+    hooks.trial_finished(TrialRecord(proposal=number, value=1.0))
+    hooks.broken(SweepError("the disk is full"))
+    target = {"trials": 1, "hours": None}
+    summary = {"ending": "finished", "reason": "", "trials": 1, "added": 1, "target": target}
+    hooks.concluded(summary)
+    hooks.close()
+    assert keys == set(told)
 
 
 @pytest.mark.parametrize("command", [one for one in COMMANDS if one.startswith("lepton ")])

@@ -97,7 +97,7 @@ def drive(request: dict[str, Any]) -> int:
                 driven.pool,
                 in_threads(driven.pool.size),
                 stop=driven.stop,
-                observer=watcher,
+                observer=driven.observer,
                 night=driven.night,
             ),
             observer=watcher,

@@ -56,6 +56,7 @@ SWEEP: dict[str, Any] = {
         "ga": {"population": 8},
     },
     "nightly": {"trials": 8},
+    "hooks": {"improved": "hooks.py:tell"},
 }
 
 YAML = """\
