@@ -13,6 +13,10 @@ from lepton.cli import main
 NIGHTLY = {"trials": 1000}
 
 
+def drivers_of(folder):
+    return {line.split()[0] for line in (folder / "calls.txt").read_text().splitlines()}
+
+
 @pytest.fixture
 def production(sweep_folder, tmp_path):
     environment = {"LEPTON_LEASE_SECONDS": "10"}
@@ -40,9 +44,11 @@ def test_killed_one_after_the_other_all_end_with_one_uninterrupted_history(
     production.await_server()
     production.deploy(every=10)
     goes_on(2)
+    (driver,) = drivers_of(sweep_folder.path)
     assert production.kill(WORKER)
+    goes_on(8)
+    assert drivers_of(sweep_folder.path) == {driver}, "the night outlives the worker"
     production.supervise()
-    goes_on(2)
     pause.write_text("100")
     goes_on(1)
     assert production.kill(RUN)
