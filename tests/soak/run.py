@@ -27,7 +27,6 @@ from production import PAUSING, VICTIMS, Production  # noqa: E402
 from scheduled import FINAL  # noqa: E402
 
 LEASE_S, BETWEEN_S, BACK_S = 10, 20.0, 4.0
-RATE = 4  # trials a second at most, so that the target is beyond the minutes
 FINISH_S = 600.0
 
 
@@ -52,8 +51,9 @@ def soak(home: Path, arguments: argparse.Namespace) -> None:
 
     migrated = home / "mlflow.db"
     MlflowClient(f"sqlite:///{migrated}").search_experiments()
+    nights = 2 + int(60 * arguments.minutes / (arguments.every or 60))
     content = {
-        "budget": {"trials": max(40, int(arguments.minutes * 60 * RATE))},
+        "budget": {"trials": nights * arguments.nightly},  # beyond what the minutes allow
         "nightly": {"trials": arguments.nightly},
     }
     folder = SweepFolder(home / "sweep", migrated, OBJECTIVE)

@@ -25,6 +25,7 @@ def production(sweep_folder, tmp_path):
     found.close()
 
 
+@pytest.mark.timeout(900)  # its own deadlines are by progress
 def test_killed_one_after_the_other_all_end_with_one_uninterrupted_history(
     production, sweep_folder, undisturbed, drivers
 ):
