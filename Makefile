@@ -12,7 +12,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check check-format check-lint check-types check-imports fmt cov crashes reference bench peers fuzz dist constraints clean FORCE
+.PHONY: help setup demo test check check-format check-lint check-types check-imports fmt cov crashes reference bench peers fuzz soak dist constraints clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ peers: ## Make the environments of the published searchers that need their own, 
 
 fuzz: setup ## Fuzz with 100,000 inputs for each target (an hour; with atheris where it is installed)
 	$(BIN)/python tests/fuzz/run.py $(ARGS)
+
+soak: setup ## Kill a deployment's server, worker and runs at random for ten minutes (ARGS='--minutes 2 --seed 1')
+	$(BIN)/python tests/soak/run.py $(ARGS)
 
 dist: setup ## Build the sdist, and the wheel from it, into dist/
 	rm -rf dist

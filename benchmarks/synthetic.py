@@ -20,6 +20,7 @@ from lepton_core.events import Failure, GenerationSealed, Proposal, SweepDeclare
 from lepton_core.fold import evolve, replay
 from lepton_core.plan import plan
 from lepton_tasks import records, register, write_points
+from lepton_tasks.environment import environment
 from lepton_tasks.host import this_process
 from lepton_tasks.records import Claim
 from lepton_tasks.seals import Seals, seal_key, seal_texts
@@ -33,14 +34,17 @@ FAILS = 20
 CHUNK = 500  # generations between two commits
 
 
-def write_history(store: Store, source: SweepSource, trials: int, *, runs: bool) -> None:
-    """Record a sweep of so many trials, whose driver left cleanly.
+def write_history(
+    store: Store, source: SweepSource, trials: int, *, runs: bool, nights: int = 1
+) -> None:
+    """Record a sweep of so many trials, whose drivers left cleanly.
 
     Args:
         store: The embedded store.
         source: What declares the sweep.
         trials: How many; a multiple of the generation.
         runs: Whether every trial has its MLflow run too, or its seal alone.
+        nights: How many drivers there were, one after the other, each for as many trials.
     """
     declaration, settings = source.parse()
     entry = register.enter(store, declaration)
@@ -56,32 +60,41 @@ def write_history(store: Store, source: SweepSource, trials: int, *, runs: bool)
         },
     ).info.run_id
     store.client.set_terminated(write_points.PARENT_ENDED, parent, "KILLED")
-    claim = Claim(
-        epoch=EPOCH,
-        owner="0" * 32,
-        process=this_process(),
-        ttl_s=30.0,
-        from_generation=0,
-        claimed_at="",
-        environment={},
-    )
-    first = {
-        records.epoch_key(EPOCH): claim.text(),
-        records.settings_key(EPOCH): canonical_json(settings.to_record()),
-        PARENT: str(parent),
-        records.released_key(EPOCH): claim.owner,
-    }
+    generations = trials // declaration.generation
+    first: dict[str, str] = {PARENT: str(parent)}
+    for night in range(nights):
+        claim = Claim(
+            epoch=EPOCH + night,
+            owner="0" * 32,
+            process=this_process(),
+            ttl_s=30.0,
+            from_generation=-(-generations * night // nights),
+            claimed_at="",
+            environment={} if nights == 1 else environment(),
+        )
+        first[records.epoch_key(claim.epoch)] = claim.text()
+        first[records.settings_key(claim.epoch)] = canonical_json(settings.to_record())
+        first[records.released_key(claim.epoch)] = claim.owner
+        if nights > 1:
+            heartbeat = f"{records.HEARTBEAT}.{claim.epoch:06d}"
+            store.client.set_tag(write_points.HEARTBEAT, entry.ledger, heartbeat, "60")
     database = store.address.database
     assert database is not None
     with closing(sqlite3.connect(database)) as db:
         _insert_params(db, entry.ledger, first)
-        for event, base, params in _generations(declaration, entry.digest, trials):
+        for event, base, params in _generations(declaration, entry.digest, trials, nights):
             _insert_params(db, entry.ledger, params)
             if runs:
-                _insert_runs(db, store, declaration, str(parent), event, base)
+                epoch = _epoch(event.generation, generations, nights)
+                _insert_runs(db, store, declaration, str(parent), event, base, epoch)
             if event.generation % CHUNK == 0:
                 db.commit()
         db.commit()
+
+
+def _epoch(generation: int, generations: int, nights: int) -> int:
+    """The driver of a generation: the last that had begun by then."""
+    return EPOCH + generation * nights // generations
 
 
 def loss(proposal: Proposal) -> float:
@@ -91,12 +104,14 @@ def loss(proposal: Proposal) -> float:
 
 
 def _generations(
-    declaration: Declaration, start: str, trials: int
+    declaration: Declaration, start: str, trials: int, nights: int
 ) -> Iterator[tuple[GenerationSealed, str, dict[str, str]]]:
     """Each generation, the hash that it was proposed from, and its seal as params."""
     state, head = replay([SweepDeclared(declaration=declaration)]), start
     keeper = Keeper({}, Seals({}, declaration, start))
-    for generation in range(trials // declaration.generation):
+    generations = trials // declaration.generation
+    for generation in range(generations):
+        epoch = _epoch(generation, generations, nights)
         event = GenerationSealed(
             generation=generation,
             trials=tuple(_finished(p) for p in plan(state, declaration.generation)),
@@ -104,11 +119,11 @@ def _generations(
         )
         state = evolve(state, event)
         ids = {t.proposal.slot: run_id(declaration, t.proposal) for t in event.trials}
-        parts, header, chained = seal_texts(event, declaration, ids, epoch=EPOCH, previous=head)
-        params = _registers(seal_key(generation, EPOCH), parts, header)
+        parts, header, chained = seal_texts(event, declaration, ids, epoch=epoch, previous=head)
+        params = _registers(seal_key(generation, epoch), parts, header)
         kept = keeper.sealed(state, chained, sum(map(len, parts)))
         if kept:
-            params |= _registers(snapshot_key(state.generations_done, EPOCH), *kept)
+            params |= _registers(snapshot_key(state.generations_done, epoch), *kept)
         yield event, head, params
         head = chained
 
@@ -141,6 +156,7 @@ def _insert_runs(
     parent: str,
     event: GenerationSealed,
     base: str,
+    epoch: int,
 ) -> None:
     folder = Path(store.address.artifacts_of(store.address.experiment) or "")
     for trial in event.trials:
@@ -165,11 +181,11 @@ def _insert_runs(
                 trial.attempt,
                 sweep=declaration.name,
                 parent=parent,
-                epoch=EPOCH,
+                epoch=epoch,
                 base=base,
             ),
             **records.proposal_tags(proposal),
-            records.RESULT: records.outcome_text(trial, EPOCH),
+            records.RESULT: records.outcome_text(trial, epoch),
         }
         db.executemany(
             "INSERT INTO tags (key, value, run_uuid) VALUES (?, ?, ?)",

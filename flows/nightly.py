@@ -7,6 +7,7 @@ Cancelled where it was stopped, Failed where a person is needed.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,10 +22,12 @@ from lepton_core.night import night_text
 from lepton_flows.driver import DONE, INTERRUPTED, NIGHT_OVER, Ending
 from lepton_flows.run_log import run_logger
 from lepton_flows.sweep import SweepFlow, drive_in_tasks
+from lepton_tasks.console_pipe import outlive_reader
 from lepton_tasks.parent_watch import stop_with_server
 from lepton_tasks.sweep_yaml import read
 
 SKIPPED = "Skipped"
+ENV_FLOW_RUN = "PREFECT__FLOW_RUN_ID"
 Workers = Annotated[int, Field(ge=1, le=MAX_WORKERS)]
 Trials = Annotated[int, Field(ge=1, le=MAX_TRIALS)]
 Hours = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -45,6 +48,8 @@ def _nightly(
         hours: How many hours this run may drive, instead of the file's `nightly`.
     """
     stop_with_server()
+    if ENV_FLOW_RUN in os.environ:  # a process of its own, whose output a worker reads
+        outlive_reader()
     log: Any = get_run_logger()
     try:
         source = read(Path(sweep_file))

@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,18 @@ def test_each_command_of_prefect_is_one(command):
     asked = [sys.executable, "-m", "prefect", *plain, "--help"]
     shown = subprocess.run(asked, stdout=subprocess.PIPE, text=True, check=True).stdout
     assert all(option in shown for option in options)
+
+
+def test_the_variables_have_prefect_remove_what_is_older_than_a_month(monkeypatch):
+    from prefect.settings.models.server.services import ServerServicesDBVacuumSettings
+
+    for line in COMMANDS:
+        if line.startswith("export PREFECT_SERVER"):
+            (assigned, *_) = shlex.split(line, comments=True)[1:]
+            monkeypatch.setenv(*assigned.split("=", 1))
+    found = ServerServicesDBVacuumSettings()
+    assert found.enabled_vacuum_types >= {"events", "flow_runs"}
+    assert found.retention_period == timedelta(days=30)
 
 
 def test_prefect_deploys_the_demo_from_prefect_yaml(prefect_api):
