@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "support"), str(Path(__file__).parents[1])]
@@ -132,12 +133,11 @@ def check(
     other.write(**content)
     (home / "forks" / "mlruns").mkdir(parents=True)
     shutil.copy(home / "mlflow.db", home / "forks" / "mlruns" / "mlflow.db")
-    drivers = Drivers(home / "forks")
-    undisturbed = drivers.start(other.path, in_process=True)
-    wait_until(lambda: undisturbed.poll() is not None, "the undisturbed sweep", FINISH_S)
-    best = undisturbed.ending()["best"]
-    assert drivers.run(folder.path, in_process=True).ending()["best"] == best
-    drivers.close()
+    with closing(Drivers(home / "forks")) as drivers:
+        undisturbed = drivers.start(other.path, in_process=True)
+        wait_until(lambda: undisturbed.poll() is not None, "the undisturbed sweep", FINISH_S)
+        best = undisturbed.ending()["best"]
+        assert drivers.run(folder.path, in_process=True).ending()["best"] == best
     assert full_list(folder.path) == full_list(other.path), "another history"
     (parent,) = of_kind(folder.path, "sweep")
     assert parent.status == "FINISHED", parent.status
