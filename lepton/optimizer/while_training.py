@@ -46,6 +46,16 @@ class TrainingArguments(TypedDict, total=False):
         interval: Steps between two exchanges; None: a 20th of the steps.
         base_optimizer: What updates the weights, with each member's settings; None: AdamW. For
             Keras an optimizer of its own, for PyTorch a callable, given the parameters.
+
+    Example:
+        >>> import lepton
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import SGDClassifier
+        >>> optimizer, model = lepton.Optimizer(), SGDClassifier(loss="log_loss")
+        >>> data = load_iris(return_X_y=True)
+        >>> found = optimizer.minimize(steps=40, interval=10, model=model, data=data)
+        >>> found.best_model is model, len(found.trials), found.best_loss < 1
+        (True, 32, True)
     """
 
     steps: int
