@@ -14,6 +14,7 @@ from typing import Any
 
 DATABASE = "mlflow.db"
 UNFINISHED, UNFINISHED_SECONDS = ".new-", 600.0  # a database in the making, and when it is given up
+PATIENCE_S, PAUSE_S = 20.0, 0.02  # with a database that another process has for itself
 _embedded: set[str] = set()
 
 
@@ -52,12 +53,23 @@ def _make(database: Path) -> None:
 def _write_ahead(database: Path) -> None:
     """Switch the database to its write-ahead log, which it then keeps.
 
-    Commits cost a third less, and readers such as the MLflow UI no longer block the driver.
+    Commits cost a third less, and readers such as the MLflow UI no longer block the driver. Of two
+    drivers that switch at once SQLite refuses one without waiting, as each holds what the other
+    needs; it finds the switch made when it looks again.
     """
-    with closing(sqlite3.connect(database, timeout=20)) as connection:
-        mode = connection.execute("PRAGMA journal_mode").fetchone()
-        if mode != ("wal",):
-            connection.execute("PRAGMA journal_mode=WAL")
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            with closing(sqlite3.connect(database, timeout=PATIENCE_S)) as connection:
+                mode = connection.execute("PRAGMA journal_mode").fetchone()
+                if mode != ("wal",):
+                    connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(PAUSE_S)
+        else:
+            return
 
 
 @cache

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
 from sqlalchemy import create_engine
 
 from lepton_core.errors import StoreUnreachableError
+from lepton_tasks import embedded_store
 from lepton_tasks.embedded_store import UNFINISHED, UNFINISHED_SECONDS
 from lepton_tasks.store import connect
 
@@ -54,3 +56,15 @@ def test_commits_to_the_embedded_database_do_not_wait_for_the_disk_those_to_othe
     normal, full = 1, 2
     assert synchronous(store.address.database) == normal
     assert synchronous(tmp_path / "other.db") == full
+
+
+def test_drivers_that_switch_to_the_write_ahead_log_at_once_all_find_it_made(tmp_path):
+    """SQLite refuses one of two at once, in one such race of five."""
+    for n in range(40):
+        database = tmp_path / f"{n}.db"
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("CREATE TABLE t (x)")
+        with ThreadPoolExecutor(4) as drivers:
+            list(drivers.map(embedded_store._write_ahead, [database] * 4))
+        with closing(sqlite3.connect(database)) as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
