@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from concurrent.futures import ThreadPoolExecutor
+import subprocess
+import sys
 from contextlib import closing
 
 import pytest
 from sqlalchemy import create_engine
 
 from lepton_core.errors import StoreUnreachableError
-from lepton_tasks import embedded_store
 from lepton_tasks.embedded_store import UNFINISHED, UNFINISHED_SECONDS
 from lepton_tasks.store import connect
 
@@ -58,13 +58,33 @@ def test_commits_to_the_embedded_database_do_not_wait_for_the_disk_those_to_othe
     assert synchronous(tmp_path / "other.db") == full
 
 
+RACES = """
+import multiprocessing, sqlite3, sys
+from contextlib import closing
+from pathlib import Path
+from lepton_tasks import embedded_store
+
+def switch(database, go):
+    go.wait()
+    embedded_store._write_ahead(database)
+
+processes = multiprocessing.get_context("fork")
+for n in range(40):
+    database = Path(sys.argv[1], f"{n}.db")
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE t (x)")
+    go = processes.Barrier(4)
+    drivers = [processes.Process(target=switch, args=(database, go)) for _ in range(4)]
+    for driver in drivers:
+        driver.start()
+    for driver in drivers:
+        driver.join()
+    assert not any(driver.exitcode for driver in drivers), n
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+"""
+
+
 def test_drivers_that_switch_to_the_write_ahead_log_at_once_all_find_it_made(tmp_path):
-    """SQLite refuses one of two at once, in one such race of five."""
-    for n in range(40):
-        database = tmp_path / f"{n}.db"
-        with closing(sqlite3.connect(database)) as connection:
-            connection.execute("CREATE TABLE t (x)")
-        with ThreadPoolExecutor(4) as drivers:
-            list(drivers.map(embedded_store._write_ahead, [database] * 4))
-        with closing(sqlite3.connect(database)) as connection:
-            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    """SQLite refuses one of those at once, in one such race of five."""
+    subprocess.run([sys.executable, "-c", RACES, str(tmp_path)], check=True)
