@@ -174,7 +174,7 @@ EDITS = {
     ),
     "an open proposal that is a list": (proposal("[1]"), "no proposal of its slot"),
     "an open proposal without params": (proposal("{}"), "no proposal of its slot"),
-    "settings of a text for trials": (setting("budget", {"trials": "all"}), "trials of budget"),
+    "settings of a text for trials": (setting("budget", {"trials": "all"}), "budget.trials"),
     "settings of a text for workers": (setting("workers", "many"), "workers"),
     "settings with a list for a file": (setting("file", ["a"]), "file of the settings"),
     "an objective that is a command": (setting("objective", "; rm -rf /"), "objective"),
