@@ -145,7 +145,8 @@ class Drive:
                 self._evaluate(evaluator, target, workers, bar)
                 self.journal.check()
                 if self.course:
-                    self.journal.keep_best(self.models, self.course.best_model(self.at), self.at)
+                    self.models.here = self.course.best_model(self.at)
+                    self.journal.keep_best(self.models, self.models.here, self.at)
                 if not stop.draining:
                     status = FINISHED if self.at.best is not None else FAILED
             except NothingUsableError:

@@ -218,6 +218,8 @@ class WhileTraining(Results):
         try:
             if at.trials_told < target or not self._journal.is_at_rest:
                 drive.to(target, course.interval, workers, bar(progress, target))
+            else:
+                self._models.here = course.best_model(at)
         except BaseException:
             if drive.at is not at:  # else nothing was begun
                 self._went_to(drive.at)
@@ -226,7 +228,6 @@ class WhileTraining(Results):
                 self._models.here = course.best_model(drive.at)
             raise
         self._went_to(drive.at)
-        self._models.here = course.best_model(drive.at)
         return self._usable(drive.last_error)
 
     def _went_to(self, at: Asking) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
+
+from scripts import printed
 
 from lepton.optimizer.while_training import TrainingArguments
 from lepton.training.arguments import VALIDATION
@@ -18,19 +17,8 @@ FEWER = re.compile(r"steps=\d{3,4}")
 
 def test_its_blocks_run_one_after_another_with_fewer_steps(tmp_path):
     script = "\n".join(FEWER.sub("steps=40, progress=False", block) for block in BLOCKS)
-    file = tmp_path / "page.py"
-    file.write_text(script + "\nprint(optimizer.name, len(optimizer.trials))\n")
-    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(
-        [sys.executable, str(file)],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    said = done.stdout.splitlines()
+    script += "\nprint(optimizer.name, len(optimizer.trials))\n"
+    said = printed(script, tmp_path, KERAS_BACKEND="tensorflow")
     assert said[0].startswith("Best loss:  ")
     assert said[1].startswith("Best model:  <Sequential")
     assert said[-1].endswith(" 160")

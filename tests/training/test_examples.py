@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from scripts import printed
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 STEPS = re.compile(r"^(STEPS|ROUNDS) = \d+$", re.MULTILINE)
-
-
-def printed(script: str, folder: Path) -> list[str]:
-    file = folder / "example.py"
-    file.write_text(script)
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    environment.pop("KERAS_BACKEND")  # of the tests
-    done = subprocess.run(
-        [sys.executable, str(file)],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
 
 
 def test_the_original_program_runs_as_it_is(tmp_path):
