@@ -31,9 +31,10 @@ from lepton_core.events import Proposal, TrialRecord
 from lepton_core.fold import SweepState
 from lepton_flows import driver, loop
 from lepton_flows.observer import Driving, Observer
-from lepton_tasks import snapshots
+from lepton_tasks import pool, snapshots
 from lepton_tasks.in_process import InProcessEvaluator
 from lepton_tasks.ledger import MlflowLedger
+from lepton_tasks.models import Models
 from lepton_tasks.objective import load
 from lepton_tasks.pool import Job
 from lepton_tasks.store import connect
@@ -62,8 +63,9 @@ class Told(Observer):
 class NoWorkers(InProcessEvaluator):
     """Stands for the worker pool where only the record is on trial: it calls the objective here."""
 
-    def __init__(self, job: Job, workers: int, reaper: object) -> None:
-        super().__init__(load(job.objective, job.folder), job.metric)
+    def __init__(self, job: Job, workers: int, reaper: object, models: Models | None) -> None:
+        assert isinstance(job.objective, str)
+        super().__init__(load(job.objective, job.folder), job.metric, models=models)
         self.size = workers
 
     def check(self) -> None:
@@ -87,7 +89,7 @@ def drive(request: dict[str, Any]) -> int:
     """A driver's life; returns its exit code."""
     watcher = Told()
     if request.get("in_process"):
-        driver.WorkerPool = NoWorkers  # type: ignore[assignment,misc]
+        pool.WorkerPool = NoWorkers  # type: ignore[assignment,misc]
     try:
         ending = driver.drive_sweep(
             read(Path(request.get("file", "sweep.yaml"))),
