@@ -19,6 +19,7 @@ from lepton_core.recommendation import recommended
 from lepton_core.sweep_file import parse_workers
 from lepton_flows.held_sweep import HeldSweep, hold
 from lepton_flows.hooks import Hooks, load_hooks
+from lepton_flows.loop import require_usable
 from lepton_flows.night import Night
 from lepton_flows.observer import Driving, Observer, Observers
 from lepton_tasks import register
@@ -302,7 +303,7 @@ def _nothing_to_do(record: SweepRecord, settings: Settings, *, take_over: bool) 
         experiment_id=parent.experiment_id,
         place=record.store.address.place,
     )
-    _require_usable(state)
+    require_usable(state)
     return ending
 
 
@@ -353,8 +354,10 @@ def _drive(
             ledger.kill_strays(but_generation=state.generations_done)
             state = loop(Drive(ledger, state, settings, pool, stop, night, observer))
             held.lease.check(certain=True)
-            if slots_left(state, settings.budget) == 0 and not _is_left_open(ledger, state, stop):
-                _require_usable(state)
+            cut_short = stop.draining or night.is_over
+            at_target = slots_left(state, settings.budget) == 0
+            if at_target and not (cut_short and _is_left_open(ledger, state)):
+                require_usable(state)
                 status, how = FINISHED, DONE
             elif not stop.draining:
                 how = NIGHT_OVER  # FINISHED is for the target: `doctor` relies on it
@@ -382,25 +385,10 @@ def _drive(
     )
 
 
-def _is_left_open(ledger: MlflowLedger, state: SweepState, stop: StopSignal) -> bool:
+def _is_left_open(ledger: MlflowLedger, state: SweepState) -> bool:
     """Whether a generation was begun that the target asks for no more, and is not finished yet.
 
     It was planned when the budget was higher, or by a release that repeated configurations.
     """
-    if not stop.draining:
-        return False
     slots = ledger.open_slots(state.generations_done).values()
     return any(slot.proposal is not None for slot in slots)
-
-
-def _require_usable(state: SweepState) -> None:
-    if state.best is None:
-        last = f"; the last: {state.last_failure.reason}" if state.last_failure else ""
-        if untried(state) == 0:
-            advice = "The space has no other configurations: mend the objective, then declare a new"
-        else:
-            advice = "Mend the objective and raise the budget, or declare a new"
-        raise NothingUsableError(
-            f"none of the {state.trials_done} trials gave a usable result{last}\n{advice} sweep.",
-            trials=state.trials_done,
-        )

@@ -164,3 +164,21 @@ def _stop_if_hopeless(state: SweepState, event: GenerationSealed) -> None:
             kind=failure.kind,
             reason=failure.reason,
         )
+
+
+def require_usable(state: SweepState) -> None:
+    """Do nothing if a sweep at its end has a usable result.
+
+    Raises:
+        NothingUsableError: It has none.
+    """
+    if state.best is None:
+        last = f"; the last: {state.last_failure.reason}" if state.last_failure else ""
+        if untried(state) == 0:
+            advice = "The space has no other configurations: mend the objective, then declare a new"
+        else:
+            advice = "Mend the objective and raise the budget, or declare a new"
+        raise NothingUsableError(
+            f"none of the {state.trials_done} trials gave a usable result{last}\n{advice} sweep.",
+            trials=state.trials_done,
+        )

@@ -112,6 +112,20 @@ def test_nights_on_a_real_store_add_up_to_the_undisturbed_sweep(
     assert (again["ending"], again["added"]) == ("nothing to do", 0)
 
 
+def test_a_night_that_leaves_a_generation_open_beyond_a_lowered_target_is_not_the_end(
+    sweep_folder, drivers
+):
+    def night(trials):
+        ending = drivers.run(sweep_folder.path, in_process=True, nightly={"trials": trials})
+        return ending.ending()["ending"], of_kind(sweep_folder.path, "sweep")[0].status
+
+    assert night(5) == ("night over", "KILLED")  # a generation of 4, and one of the next
+    sweep_folder.write(budget={"trials": 4})
+    assert night(1) == ("night over", "KILLED")
+    assert night(9) == ("finished", "FINISHED")
+    assert len(full_list(sweep_folder.path)) == 8
+
+
 def test_a_sweep_without_a_budget_goes_on_for_ever_night_by_night(
     sweep_folder, drivers, undisturbed
 ):
