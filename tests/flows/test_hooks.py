@@ -162,9 +162,9 @@ def test_a_slow_hook_holds_up_no_trial_and_is_left_after_a_while(folder, monkeyp
     hooks = Hooks({"failed": lambda _: time.sleep(5)}, declaration, said.append)
     hooks.broken(SweepError("one"))
     hooks.broken(SweepError("two"))
-    assert time.monotonic() - began < 0.1
+    assert time.monotonic() - began < 1
     hooks.close()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 4
     (warning,) = said
     assert "the hook failed has not returned for 0.2 s; it is left, and so are others" in warning
 

@@ -72,7 +72,7 @@ def test_the_scheduler_plans_the_nights_at_the_times_of_the_schedule(deployed, a
         times = {run["expected_start_time"][11:16] for run in runs}
         return times if times == {"18:30"} else None
 
-    wait_until(slowly(planned), "runs planned for 3:30 in Tokyo", 30)
+    wait_until(slowly(planned), "runs planned for 3:30 in Tokyo")
 
 
 def test_the_flow_may_be_called_and_raises_what_is_wrong(api, sweep_folder):

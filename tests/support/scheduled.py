@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from drivers import MARK, wait_until
+from drivers import MARK, PATIENCE_S, wait_until
 
 FINAL = ("COMPLETED", "CANCELLED", "FAILED", "CRASHED")
 BUSY = 503
@@ -66,7 +66,7 @@ class Api:
         state = {"type": kind, "name": name, "state_details": details}
         return str(self.ask(f"/flow_runs/{run}/set_state", {"state": state})["status"])
 
-    def await_final(self, run: str, patience: float = 60.0) -> dict[str, Any]:
+    def await_final(self, run: str, patience: float = PATIENCE_S) -> dict[str, Any]:
         """The final state of a flow run."""
 
         def final() -> dict[str, Any] | None:
@@ -75,7 +75,7 @@ class Api:
 
         return dict(wait_until(slowly(final), f"the end of flow run {run}", patience))
 
-    def await_state(self, run: str, name: str, patience: float = 60.0) -> None:
+    def await_state(self, run: str, name: str, patience: float = PATIENCE_S) -> None:
         wait_until(slowly(lambda: self.state(run)["name"] == name), f"{run} to be {name}", patience)
 
 
