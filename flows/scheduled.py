@@ -165,6 +165,7 @@ def answering() -> Iterator[SyncPrefectClient]:
     """
     import httpx  # noqa: PLC0415  (Prefect's own client is made of it)
     from prefect.client.orchestration import get_client  # noqa: PLC0415
+    from prefect.deployments.runner import DeploymentApplyError  # noqa: PLC0415
     from prefect.exceptions import PrefectHTTPStatusError  # noqa: PLC0415
     from prefect.settings import PREFECT_API_URL  # noqa: PLC0415
 
@@ -181,7 +182,12 @@ def answering() -> Iterator[SyncPrefectClient]:
             if problem is not None:
                 raise problem
             yield client
-    except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+    except (
+        httpx.HTTPError,
+        httpx.InvalidURL,
+        PrefectHTTPStatusError,
+        DeploymentApplyError,
+    ) as error:
         raise PrefectError(
             f"the Prefect server {without_secrets(url)} failed: {redacted(str(error)) or error!r}\n"
             "Check PREFECT_API_URL, and that the server runs ('prefect server start')."

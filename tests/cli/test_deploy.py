@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from scheduled import Api
 
+from lepton_flows import scheduled
+from lepton_tasks.sweep_yaml import read
+
 DEPLOY = ("deploy", "sweep.yaml", "--cron", "0 2 * * *", "--pool", "some")
 
 
@@ -66,6 +69,17 @@ def test_without_a_server_deploy_says_how_to_start_one(nightly, lepton):
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
         code, shown = lepton(*DEPLOY)
     assert (code, "the Prefect server http://127.0.0.1:9/api failed" in shown) == (1, True)
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:port/api"}):
+        code, shown = lepton(*DEPLOY)
+    assert (code, "Check PREFECT_API_URL" in shown) == (1, True)
+
+
+def test_what_the_server_refuses_is_told_without_a_traceback(nightly, api):
+    source = read(Path("sweep.yaml"))
+    schedule = scheduled.parse_schedule("0 2 * * *", "UTC")
+    made = scheduled.deployment(source, schedule, pool="taken away meanwhile")
+    with pytest.raises(scheduled.PrefectError, match="failed: "), scheduled.answering():
+        scheduled.apply(made)
 
 
 def test_deploy_again_is_an_update(nightly, api, lepton, lepton_json):
