@@ -1,6 +1,7 @@
 """Runs a deployment's nights in the foreground, until somebody ends it: for a single machine.
 
-Polling and starting are Prefect's `Runner`'s; what is added is an end that leaves nothing behind.
+Polling and starting are Prefect's `Runner`'s; what is added is an end that leaves nothing behind,
+and a beginning anew where the runner gave a server up that was away for some minutes.
 """
 
 from __future__ import annotations
@@ -8,24 +9,27 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from lepton_tasks.parent_watch import SERVED_BY
+from lepton_tasks.redaction import redacted
 
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
     from prefect.runner import Runner
 
 LOOK_SECONDS = 0.5
+AGAIN_SECONDS = 5.0
+BROKEN = 500  # from this HTTP status on it is the server's own fault
 
 
 def serve(made: RunnerDeployment, *, is_up: Callable[[], bool], say: Callable[[str], None]) -> bool:
     """Run the deployment's nights at their times until Ctrl-C, SIGTERM, or its server's end.
 
     At the end the night under way is stopped as by a cancellation, and the schedule is paused: it
-    goes on when it is served again.
+    goes on when it is served again. A server that is not ours and does not answer is waited for.
 
     Args:
         made: The deployment, already known to the server.
@@ -34,34 +38,100 @@ def serve(made: RunnerDeployment, *, is_up: Callable[[], bool], say: Callable[[s
 
     Returns:
         Whether it was asked to end; False: the server ended.
+
+    Raises:
+        prefect.exceptions.PrefectHTTPStatusError: The server refuses what a runner asks.
     """
     from prefect.runner import Runner  # noqa: PLC0415  (costs a second)
 
     os.environ[SERVED_BY] = str(os.getpid())
-    runner = Runner(name=made.name, pause_on_shutdown=True)
-    runner.add_deployment(made)
-    return asyncio.run(_until_told(runner, is_up, say))
+    lost = False
+    while is_up():
+        try:
+            runner = Runner(name=made.name, pause_on_shutdown=True)
+            runner.add_deployment(made)
+            if lost:
+                say("serving again")
+            lost = False
+            if asyncio.run(_Serving(runner, say).until_told(is_up)):
+                return True
+        except Exception as error:  # noqa: BLE001  (what is no outage is raised again)
+            why = _outage(error)
+            if is_up() and not lost:
+                say(f"warning: the Prefect server does not answer ({why}); it is waited for")
+            lost = True
+        if is_up():
+            time.sleep(AGAIN_SECONDS)
+    return False
 
 
-async def _until_told(
-    runner: Runner, is_up: Callable[[], bool], say: Callable[[str], None]
-) -> bool:
-    asked = asyncio.Event()
-    running = asyncio.create_task(runner.start())
-    await asyncio.sleep(0)  # it takes SIGTERM, which is to be ours
+class _Serving:
+    """One runner's life.
 
-    def ask() -> None:
-        if not asked.is_set():
-            say("stopping: a night under way is stopped, and goes on with the next")
-        asked.set()
+    Args:
+        runner: The runner, which knows its deployment.
+        say: Told what happens.
+    """
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ask)
-    while not asked.is_set() and not running.done() and is_up():
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asked.wait(), LOOK_SECONDS)
-    if not running.done():
-        await runner.astop()
-        await running
-    return asked.is_set()
+    def __init__(self, runner: Runner, say: Callable[[str], None]) -> None:
+        self._runner, self._say = runner, say
+        self._asked = False
+
+    async def until_told(self, is_up: Callable[[], bool]) -> bool:
+        """Run it until a signal asks for an end, or the server ended; whether it was asked."""
+        runner = self._runner
+        self._running = asyncio.create_task(runner.start())
+        await asyncio.sleep(0)  # it takes SIGTERM, which is to be ours
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._ask)
+        # One that is only starting cannot be stopped.
+        while is_up() and not (self._asked and runner.started) and not self._running.done():
+            await asyncio.wait({self._running}, timeout=LOOK_SECONDS)
+        if not is_up():
+            self._give_up()
+        elif not self._running.done():
+            self._stopping = asyncio.create_task(runner.astop())
+        await asyncio.wait({self._running})
+        try:
+            if not self._running.cancelled():
+                self._running.result()
+        except Exception as error:
+            if not self._asked:
+                raise
+            self._say(f"warning: the schedule may not be paused: {_outage(error)}")
+        return self._asked
+
+    def _ask(self) -> None:
+        if self._asked:
+            self._give_up()
+        else:
+            self._say("stopping: a night under way is stopped, and goes on with the next")
+        self._asked = True
+
+    def _give_up(self) -> None:
+        """End without the server, which would be told for minutes where it is away."""
+        self._runner.pause_on_shutdown = False
+        self._running.cancel()
+
+
+def _outage(error: Exception) -> str:
+    """What an error says of a server that is away; any other error is raised."""
+    from httpx import HTTPStatusError, TransportError  # noqa: PLC0415  (Prefect's client's own)
+
+    causes = list(_causes(error))
+    for one in causes:
+        refused = isinstance(one, HTTPStatusError) and one.response.status_code < BROKEN
+        # A runner's own class for a server that it asked in vain too often is RuntimeError.
+        if refused or not isinstance(one, HTTPStatusError | TransportError | RuntimeError):
+            raise one
+    return redacted(str(causes[0]) or repr(causes[0])).partition("\n")[0]
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _causes(one)
+    elif isinstance(error, RuntimeError) and error.__cause__ is not None:
+        yield from _causes(error.__cause__)
+    else:
+        yield error

@@ -82,7 +82,7 @@ def serve(arguments: argparse.Namespace) -> int:
             out.print(f"serving {told['deployment']}, {when}", soft_wrap=True)
             out.print(f"history in {told['store']}\nPrefect UI: {page}", soft_wrap=True)
             out.print("Ctrl-C ends it; served again, it goes on")
-        asked = serve_nights(made, is_up=is_up, say=out.print)
+        asked = serve_nights(made, is_up=is_up, say=lambda text: out.print(text, soft_wrap=True))
     if not asked:
         raise scheduled.PrefectError(
             "the Prefect server that this command had started has ended; the same command goes on"
