@@ -24,12 +24,14 @@ def nightly(sweep_folder):
 
 @pytest.fixture
 def api(prefect_api):
+    """The server with two work pools, which go with the test: others count what is there."""
     found = Api(prefect_api)
-    pools = {pool["name"] for pool in found.ask("/work_pools/filter", {})}
-    for name, kind in {"some": "process", "ships": "docker"}.items():
-        if name not in pools:
-            found.ask("/work_pools/", {"name": name, "type": kind})
-    return found
+    pools = {"some": "process", "ships": "docker"}
+    for name, kind in pools.items():
+        found.ask("/work_pools/", {"name": name, "type": kind})
+    yield found
+    for name in pools:
+        found.ask(f"/work_pools/{name}", method="DELETE")
 
 
 @pytest.mark.parametrize(
