@@ -2,7 +2,8 @@
 
 It does what ``lepton run --nightly`` does, and says by its state in Prefect how that went:
 Completed with what was added, Skipped (a kind of Completed) where another driver is at it,
-Cancelled where it was stopped, Failed where a person is needed.
+TakenOver (another kind) where one went on in its place, Cancelled where it was stopped, Failed
+where a person is needed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from prefect.states import Cancelled, Completed, Failed
 from pydantic import Field
 
 from lepton_core.declaration import MAX_TRIALS, MAX_WORKERS, Budget
-from lepton_core.errors import DrivenElsewhereError, LeptonError
+from lepton_core.errors import DrivenElsewhereError, LeaseLostError, LeptonError
 from lepton_core.night import night_text
 from lepton_flows.driver import DONE, INTERRUPTED, NIGHT_OVER, Ending
 from lepton_flows.run_log import run_logger
@@ -26,7 +27,7 @@ from lepton_tasks.console_pipe import outlive_reader
 from lepton_tasks.parent_watch import stop_with_server
 from lepton_tasks.sweep_yaml import read
 
-SKIPPED = "Skipped"
+SKIPPED, TAKEN_OVER = "Skipped", "TakenOver"
 ENV_FLOW_RUN = "PREFECT__FLOW_RUN_ID"
 Workers = Annotated[int, Field(ge=1, le=MAX_WORKERS)]
 Trials = Annotated[int, Field(ge=1, le=MAX_TRIALS)]
@@ -57,7 +58,8 @@ def _nightly(
         ending = drive_in_tasks(source, workers, Budget(trials=trials, hours=hours))
     except DrivenElsewhereError as error:
         log.warning(error.message)
-        return Completed(name=SKIPPED, message=error.message)
+        lost = isinstance(error, LeaseLostError)
+        return Completed(name=TAKEN_OVER if lost else SKIPPED, message=error.message)
     except LeptonError as error:
         log.error(error.message)  # noqa: TRY400  (a user's mistake needs no traceback of ours)
         return Failed(message=error.message, data=error)

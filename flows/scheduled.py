@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from lepton_core.errors import InputError, LeptonError, UnknownSweepError
 from lepton_tasks.redaction import redacted, without_secrets
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.deployments.runner import RunnerDeployment
     from prefect.schedules import Schedule
@@ -30,14 +33,15 @@ PASSED_ON = (
     "LEPTON_STORE_PATIENCE_SECONDS",
 )
 FIELDS = 5
+ANSWER_SECONDS = 15.0  # Prefect's client would wait for one minute, six times
 
 
 class PrefectError(LeptonError):
     """Prefect's server does not answer, or refuses."""
 
 
-def parse_schedule(cron: str, timezone: str) -> Schedule:
-    """A cron schedule, if it is usable as one.
+def parse_schedule(cron: str, timezone: str) -> tuple[Schedule, datetime]:
+    """A cron schedule, if it is usable as one, and when it comes round next.
 
     Args:
         cron: Five fields: minute, hour, day of the month, month, day of the week.
@@ -47,11 +51,12 @@ def parse_schedule(cron: str, timezone: str) -> Schedule:
         InputError: It is not; says what is.
 
     Example:
-        >>> parse_schedule("0 2 * * *", "Europe/Berlin").cron
-        '0 2 * * *'
+        >>> schedule, next_run = parse_schedule("0 2 * * *", "Europe/Berlin")
+        >>> schedule.cron, next_run.hour
+        ('0 2 * * *', 2)
     """
-    from prefect.client.schemas.schedules import CronSchedule  # noqa: PLC0415  (costs a second)
-    from prefect.schedules import Cron  # noqa: PLC0415
+    from prefect.schedules import Cron  # noqa: PLC0415  (costs a second)
+    from prefect.server.schemas.schedules import CronSchedule  # noqa: PLC0415  (its client's has no dates)
 
     try:
         ZoneInfo(timezone)
@@ -62,13 +67,20 @@ def parse_schedule(cron: str, timezone: str) -> Schedule:
     try:
         if len(cron.split()) != FIELDS:
             raise ValueError  # noqa: TRY301
-        CronSchedule(cron=cron, timezone=timezone)
+        planned = CronSchedule(cron=cron, timezone=timezone)
     except ValueError:
         raise InputError(
             f"found {shown(cron)}; expected a cron schedule of five fields (minute, hour, day of "
             "the month, month, day of the week), such as '0 2 * * *' for every night at two"
         ) from None
-    return Cron(cron, timezone=timezone)
+    try:
+        (next_run,) = asyncio.run(planned.get_dates(1))
+    except ValueError:
+        raise InputError(
+            f"found {shown(cron)}, which never comes; expected a day that there is, such as "
+            "'0 2 28 2 *' for the end of February"
+        ) from None
+    return Cron(cron, timezone=timezone), next_run
 
 
 def check_pool(client: SyncPrefectClient, pool: str) -> None:
@@ -167,7 +179,12 @@ def answering() -> Iterator[SyncPrefectClient]:
     from prefect.client.orchestration import get_client  # noqa: PLC0415
     from prefect.deployments.runner import DeploymentApplyError  # noqa: PLC0415
     from prefect.exceptions import PrefectHTTPStatusError  # noqa: PLC0415
-    from prefect.settings import PREFECT_API_URL  # noqa: PLC0415
+    from prefect.settings import (  # noqa: PLC0415
+        PREFECT_API_REQUEST_TIMEOUT,
+        PREFECT_API_URL,
+        PREFECT_CLIENT_MAX_RETRIES,
+        temporary_settings,
+    )
 
     url = PREFECT_API_URL.value()
     if not url:
@@ -176,11 +193,13 @@ def answering() -> Iterator[SyncPrefectClient]:
             "PREFECT_API_URL=http://127.0.0.1:4200/api; for a single machine, 'lepton serve' "
             "brings its own"
         )
+    hasty = {PREFECT_API_REQUEST_TIMEOUT: ANSWER_SECONDS, PREFECT_CLIENT_MAX_RETRIES: 0}
     try:
-        with get_client(sync_client=True) as client:
+        with temporary_settings(hasty), get_client(sync_client=True) as client:
             problem = client.api_healthcheck()
-            if problem is not None:
-                raise problem
+        if problem is not None:
+            raise problem
+        with get_client(sync_client=True) as client:
             yield client
     except (
         httpx.HTTPError,

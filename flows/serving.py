@@ -10,11 +10,11 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from lepton_flows.outage import outage
 from lepton_tasks.parent_watch import SERVED_BY
-from lepton_tasks.redaction import redacted
 
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.5
 AGAIN_SECONDS = 5.0
-BROKEN = 500  # from this HTTP status on it is the server's own fault
 
 
 def serve(made: RunnerDeployment, *, is_up: Callable[[], bool], say: Callable[[str], None]) -> bool:
@@ -56,7 +55,7 @@ def serve(made: RunnerDeployment, *, is_up: Callable[[], bool], say: Callable[[s
             if asyncio.run(_Serving(runner, say).until_told(is_up)):
                 return True
         except Exception as error:  # noqa: BLE001  (what is no outage is raised again)
-            why = _outage(error)
+            why = outage(error)
             if is_up() and not lost:
                 say(f"warning: the Prefect server does not answer ({why}); it is waited for")
             lost = True
@@ -98,7 +97,7 @@ class _Serving:
         except Exception as error:
             if not self._asked:
                 raise
-            self._say(f"warning: the schedule may not be paused: {_outage(error)}")
+            self._say(f"warning: the schedule may not be paused: {outage(error)}")
         return self._asked
 
     def _ask(self) -> None:
@@ -112,26 +111,3 @@ class _Serving:
         """End without the server, which would be told for minutes where it is away."""
         self._runner.pause_on_shutdown = False
         self._running.cancel()
-
-
-def _outage(error: Exception) -> str:
-    """What an error says of a server that is away; any other error is raised."""
-    from httpx import HTTPStatusError, TransportError  # noqa: PLC0415  (Prefect's client's own)
-
-    causes = list(_causes(error))
-    for one in causes:
-        refused = isinstance(one, HTTPStatusError) and one.response.status_code < BROKEN
-        # A runner's own class for a server that it asked in vain too often is RuntimeError.
-        if refused or not isinstance(one, HTTPStatusError | TransportError | RuntimeError):
-            raise one
-    return redacted(str(causes[0]) or repr(causes[0])).partition("\n")[0]
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for one in error.exceptions:
-            yield from _causes(one)
-    elif isinstance(error, RuntimeError) and error.__cause__ is not None:
-        yield from _causes(error.__cause__)
-    else:
-        yield error

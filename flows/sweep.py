@@ -21,11 +21,13 @@ from lepton_core.declaration import Budget
 from lepton_core.errors import InputError, LeptonError
 from lepton_core.events import Proposal, TrialRecord
 from lepton_core.fold import SweepState
+from lepton_core.plan import slots_left
 from lepton_flows.artifacts import ArtifactObserver
 from lepton_flows.driver import INTERRUPTED, Drive, Ending, drive_sweep
 from lepton_flows.loop import drive
 from lepton_flows.metrics import MetricsObserver
 from lepton_flows.observer import Observers, observer
+from lepton_flows.outage import outage
 from lepton_flows.run_log import RunLog
 from lepton_tasks.prefect_server import loopback_server
 from lepton_tasks.store import load_libraries
@@ -157,7 +159,11 @@ def drive_in_tasks(
 
 
 def _drive_in_blocks(driven: Drive) -> SweepState:
-    """Drive to the target: in this flow run if that is small, else in sub-flows."""
+    """Drive to the target: in this flow run if that is small, else in sub-flows.
+
+    Where Prefect's server is away, sub-flows cannot begin, and each would try for a minute: the
+    rest is then driven in this flow run. The record that would grow too long is lost in any case.
+    """
     size = driven.state.declaration.generation
     block = max(1, MAX_TASK_RUNS // size)
     state = driven.state
@@ -168,19 +174,31 @@ def _drive_in_blocks(driven: Drive) -> SweepState:
         return _drive_block(driven, state, None)
     while not (driven.stop.draining or driven.night.is_over):
         first = state.generations_done
-        state = _drive_in_sub_flow(driven, state, block)
-        if state.generations_done < first + block:
+        state, away = _drive_in_sub_flow(driven, state, block)
+        if away:
+            driven.observer.say(
+                f"warning: Prefect's server does not answer ({away}); the sweep goes on, and "
+                "Prefect shows less of it"
+            )
+            return _drive_block(driven, state, None)
+        done = slots_left(state, driven.settings.budget) == 0
+        if done or state.generations_done < first + block:
             break
     return state
 
 
-def _drive_in_sub_flow(driven: Drive, state: SweepState, generations: int) -> SweepState:
+def _drive_in_sub_flow(
+    driven: Drive, state: SweepState, generations: int
+) -> tuple[SweepState, str]:
     """Drive so many generations in a flow run of their own.
 
     The states stay outside its parameters and result, which Prefect would serialise.
+
+    Returns:
+        The state after them, and what is wrong with Prefect's server: then it may be the old one.
     """
     first = state.generations_done
-    after: list[SweepState] = []
+    after, raised = [state], []
 
     @flow(
         name="lepton-generations",
@@ -188,11 +206,20 @@ def _drive_in_sub_flow(driven: Drive, state: SweepState, generations: int) -> Sw
         persist_result=False,
     )
     def sub_flow() -> str:
-        after.append(_drive_block(driven, state, generations))
-        return f"{after[0].trials_done} trials"
+        try:
+            after.append(_drive_block(driven, state, generations))
+        except BaseException as error:
+            raised.append(error)
+            raise
+        return f"{after[-1].trials_done} trials"
 
-    sub_flow()
-    return after[0]
+    try:
+        sub_flow()
+    except Exception as error:  # noqa: BLE001  (what is no outage is raised again)
+        if raised:  # Prefect's trouble with telling it would hide it
+            raise raised[0] from None
+        return after[-1], outage(error)
+    return after[-1], ""
 
 
 def _drive_block(driven: Drive, state: SweepState, generations: int | None) -> SweepState:

@@ -7,10 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
+from queue import SimpleQueue
 from types import FrameType
 from typing import Any, Self
 
 from lepton_tasks.trial import StopSignal
+
+TELLING_S = 5.0  # of a log that does not take what is told
 
 
 @contextmanager
@@ -18,6 +22,11 @@ def stopping_on_signals(stop: StopSignal, tell: Callable[[str], None]) -> Iterat
     """Let Ctrl-C finish the running trials, and a second one or SIGTERM stop them.
 
     Outside the main thread, where Python has no signals, it does nothing.
+
+    Args:
+        stop: Asked to stop.
+        tell: Told what that means, in a thread of its own: a log's lock may be the one that the
+            main thread held when the signal came.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -26,14 +35,28 @@ def stopping_on_signals(stop: StopSignal, tell: Callable[[str], None]) -> Iterat
     def interrupt(number: int, _frame: Any) -> None:
         if stop.draining:
             stop.now("stopped by a second Ctrl-C", number)
-            tell("stopping now")
+            texts.put("stopping now")
         else:
             stop.drain("stopped by Ctrl-C", number)
-            tell("finishing the running trials; Ctrl-C again stops them")
+            texts.put("finishing the running trials; Ctrl-C again stops them")
 
     def terminate(number: int, _frame: Any) -> None:
         stop.now("stopped by SIGTERM", number)
-        tell("stopping now")
+        texts.put("stopping now")
+
+    texts: SimpleQueue[str | None] = SimpleQueue()  # whose put, alone of the queues', may reenter
+
+    def tell_all() -> None:
+        for text in iter(texts.get, None):
+            tell(text)
+
+    teller = threading.Thread(
+        target=copy_context().run,
+        args=(tell_all,),
+        name="lepton-stopping",
+        daemon=True,
+    )
+    teller.start()
 
     before = {
         signal.SIGINT: signal.signal(signal.SIGINT, interrupt),
@@ -44,6 +67,8 @@ def stopping_on_signals(stop: StopSignal, tell: Callable[[str], None]) -> Iterat
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        texts.put(None)
+        teller.join(TELLING_S)
 
 
 PATIENCE_S = 2.0  # of somebody who presses Ctrl-C again

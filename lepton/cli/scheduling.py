@@ -14,16 +14,19 @@ from lepton_core.declaration import Budget
 from lepton_core.night import night_of
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from prefect.schedules import Schedule
 
     from lepton_tasks.sweep_yaml import SweepSource
 
 LOG_LEVEL = "PREFECT_LOGGING_LEVEL"
+TIME = "%a %Y-%m-%d %H:%M %Z"
 
 
 def deploy(arguments: argparse.Namespace) -> int:
     """Have Prefect's workers add a night to a sweep at each time of a schedule."""
-    source, schedule = _checked(arguments)
+    source, schedule, next_run = _checked(arguments)
     from lepton_flows import scheduled  # noqa: PLC0415
 
     out = console(stderr=arguments.json)
@@ -40,7 +43,7 @@ def deploy(arguments: argparse.Namespace) -> int:
         deployment_id = scheduled.apply(made)
         page = scheduled.ui_page(client, deployment_id)
     told = {
-        **_told(arguments, source, str(deployment_id), page),
+        **_told(arguments, source, str(deployment_id), page, next_run),
         "pool": arguments.pool,
         "updated": known,
     }
@@ -50,6 +53,7 @@ def deploy(arguments: argparse.Namespace) -> int:
     verb = "updated" if known else "deployed"
     lines = {
         verb: f"{told['deployment']}, {arguments.cron!r} {arguments.timezone}",
+        "next run": f"{next_run:{TIME}}",
         "history": told["store"],
         "page": page,
         "worker": f"prefect worker start --pool {arguments.pool}",
@@ -64,7 +68,7 @@ def serve(arguments: argparse.Namespace) -> int:
     """Add a night to a sweep at each time of a schedule, here, until Ctrl-C."""
     if os.environ.get(LOG_LEVEL) == "CRITICAL":  # as Lepton sets it, for other commands
         os.environ[LOG_LEVEL] = "INFO"  # before Prefect is loaded, which reads it once
-    source, schedule = _checked(arguments)
+    source, schedule, next_run = _checked(arguments)
     from lepton_flows import scheduled  # noqa: PLC0415
     from lepton_flows.serving import serve as serve_nights  # noqa: PLC0415
 
@@ -74,12 +78,13 @@ def serve(arguments: argparse.Namespace) -> int:
         deployment_id = scheduled.apply(made)
         page = scheduled.ui_page(client, deployment_id)
         scheduled.tidy(client, deployment_id, source.name)
-        told = _told(arguments, source, str(deployment_id), page)
+        told = _told(arguments, source, str(deployment_id), page, next_run)
         if arguments.json:
             print_json(told)
         else:
             when = f"{arguments.cron!r} {arguments.timezone}"
             out.print(f"serving {told['deployment']}, {when}", soft_wrap=True)
+            out.print(f"next run {next_run:{TIME}}", soft_wrap=True)
             out.print(f"history in {told['store']}\nPrefect UI: {page}", soft_wrap=True)
             out.print("Ctrl-C ends it; served again, it goes on")
         asked = serve_nights(made, is_up=is_up, say=lambda text: out.print(text, soft_wrap=True))
@@ -104,8 +109,8 @@ def _server(port: int) -> Iterator[Callable[[], bool]]:
         yield is_up
 
 
-def _checked(arguments: argparse.Namespace) -> tuple[SweepSource, Schedule]:
-    """The sweep file and the schedule, if they are usable.
+def _checked(arguments: argparse.Namespace) -> tuple[SweepSource, Schedule, datetime]:
+    """The sweep file, the schedule and its first time, if they are usable.
 
     Raises:
         InputError: One of them is not.
@@ -116,11 +121,15 @@ def _checked(arguments: argparse.Namespace) -> tuple[SweepSource, Schedule]:
     night_of(source.parse()[1], Budget())
     from lepton_flows.scheduled import parse_schedule  # noqa: PLC0415
 
-    return source, parse_schedule(arguments.cron, arguments.timezone)
+    return (source, *parse_schedule(arguments.cron, arguments.timezone))
 
 
 def _told(
-    arguments: argparse.Namespace, source: SweepSource, deployment_id: str, page: str
+    arguments: argparse.Namespace,
+    source: SweepSource,
+    deployment_id: str,
+    page: str,
+    next_run: datetime,
 ) -> dict[str, Any]:
     from lepton_flows.scheduled import FLOW  # noqa: PLC0415
     from lepton_tasks.store import address  # noqa: PLC0415
@@ -132,6 +141,7 @@ def _told(
         "deployment_id": deployment_id,
         "cron": arguments.cron,
         "timezone": arguments.timezone,
+        "next_run": next_run.isoformat(),
         "url": page,
         "store": str(where.database or where.place),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import socket
 import uuid
 from pathlib import Path
 
@@ -42,6 +44,7 @@ def api(prefect_api):
         ({}, ("--cron", "0 2 * *"), "found '0 2 * *'; expected a cron schedule of five fields"),
         ({}, ("--cron", "0 25 * * *"), "expected a cron schedule"),
         ({}, ("--cron", "@hourly"), "expected a cron schedule"),
+        ({}, ("--cron", "0 2 31 2 *"), "found '0 2 31 2 *', which never comes"),
         ({}, ("--timezone", "Mars"), "found the timezone 'Mars'; expected a name such as"),
         ({}, ("--timezone", "../etc"), "found the timezone '../etc'"),
         ({}, ("--pool", "none"), "make one with 'prefect work-pool create none --type process'"),
@@ -76,9 +79,20 @@ def test_without_a_server_deploy_says_how_to_start_one(nightly, lepton):
     assert (code, "Check PREFECT_API_URL" in shown) == (1, True)
 
 
+def test_a_server_that_takes_a_call_and_never_answers_is_given_up(nightly, lepton, monkeypatch):
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    monkeypatch.setattr(scheduled, "ANSWER_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        api = f"http://127.0.0.1:{mute.getsockname()[1]}/api"
+        with temporary_settings({PREFECT_API_URL: api}):
+            code, shown = lepton(*DEPLOY)
+    assert (code, f"the Prefect server {api} failed: 'timed out'" in shown) == (1, True), shown
+
+
 def test_what_the_server_refuses_is_told_without_a_traceback(nightly, api):
     source = read(Path("sweep.yaml"))
-    schedule = scheduled.parse_schedule("0 2 * * *", "UTC")
+    schedule, _ = scheduled.parse_schedule("0 2 * * *", "UTC")
     made = scheduled.deployment(source, schedule, pool="taken away meanwhile")
     with pytest.raises(scheduled.PrefectError, match="failed: "), scheduled.answering():
         scheduled.apply(made)
@@ -88,7 +102,9 @@ def test_deploy_again_is_an_update(nightly, api, lepton, lepton_json):
     code, told = lepton_json(*DEPLOY, "--workers", "2")
     assert (code, told["updated"], told["pool"]) == (0, False, "some")
     assert told["store"] == str(Path("mlruns/mlflow.db").absolute())
+    assert told["next_run"].endswith("T02:00:00+00:00")
     code, shown = lepton(*DEPLOY, "--cron", "30 3 * * 1", "--timezone", "Asia/Tokyo")
+    assert re.search(r"next run: Mon \d{4}-\d\d-\d\d 03:30 JST", shown), shown
     assert (code, f"updated:  lepton-nightly/{nightly}" in shown) == (0, True)
     found = api.deployment(nightly)
     assert found["id"] == told["deployment_id"]

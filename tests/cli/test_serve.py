@@ -120,7 +120,7 @@ def test_a_server_of_somebody_elses_is_waited_for_while_it_is_away(
     monkeypatch.setenv("PREFECT_API_DATABASE_CONNECTION_URL", f"sqlite+aiosqlite:///{database}")
     settings = {
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
-        "PREFECT_CLIENT_MAX_RETRIES": "0",  # else it takes minutes until a runner gives up
+        "PREFECT_CLIENT_MAX_RETRIES": "2",  # with 5 it takes minutes until a runner gives up
     }
     with scheduling_server(port):
         hasty = serve(**settings)

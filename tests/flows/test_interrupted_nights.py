@@ -64,6 +64,21 @@ def test_a_killed_run_is_picked_up_by_the_next(deployed, api, sweep_folder, undi
     assert full_list(sweep_folder.path) == undisturbed()[0]
 
 
+def test_a_run_whose_sweep_another_driver_takes_over_leaves_it_and_says_so(
+    deployed, api, sweep_folder, drivers, undisturbed
+):
+    name = deployed(nightly={"trials": 12})
+    pausing(sweep_folder, 100, since=1)
+    run = api.run(name)
+    wait_until(lambda: len(under_way(sweep_folder)) == 2, "trials that take long")
+    (sweep_folder.path / "pause").write_text("0")
+    drivers.run(sweep_folder.path, in_process=True, take_over=True)
+    told = api.await_final(run)
+    assert (told["type"], told["name"]) == ("COMPLETED", "TakenOver"), told
+    assert_sound(sweep_folder.path)
+    assert full_list(sweep_folder.path) == undisturbed()[0]
+
+
 def test_a_suspended_run_finishes_its_trials_and_resumed_it_goes_on(
     deployed, api, sweep_folder, undisturbed
 ):

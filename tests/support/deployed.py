@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from ports import free_port
 from scheduled import Api, worker
 
 from lepton.cli import main
@@ -18,13 +19,12 @@ def api(tmp_path_factory):
     """A Prefect server with its scheduler, a database of its own, and a pool."""
     from prefect.settings import PREFECT_API_URL
 
-    from lepton.cli.serving import free_port
     from lepton_tasks.prefect_server import scheduling_server
 
     database = tmp_path_factory.mktemp("prefect") / "prefect.db"
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("PREFECT_API_DATABASE_CONNECTION_URL", f"sqlite+aiosqlite:///{database}")
-        with scheduling_server(free_port(4310)):
+        with scheduling_server(free_port()):
             found = Api(str(PREFECT_API_URL.value()))
             found.ask("/work_pools/", {"name": POOL, "type": "process"})
             yield found
