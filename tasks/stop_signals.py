@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from queue import SimpleQueue
 from types import FrameType
@@ -48,7 +48,8 @@ def stopping_on_signals(stop: StopSignal, tell: Callable[[str], None]) -> Iterat
 
     def tell_all() -> None:
         for text in iter(texts.get, None):
-            tell(text)
+            with suppress(Exception):  # a log that fails must not keep the next from being told
+                tell(text)
 
     teller = threading.Thread(
         target=copy_context().run,
