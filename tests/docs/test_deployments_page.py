@@ -1,10 +1,9 @@
-"""docs/deployments.md and prefect.yaml are true: the example, the commands, the deployment."""
+"""docs/deployments.md is true: the example, the hooks, the commands, the variables."""
 
 from __future__ import annotations
 
 import http.server
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -14,7 +13,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from scheduled import Api
 
 from lepton.cli.parser import build_parser
 from lepton_core.declaration import Budget
@@ -114,29 +112,3 @@ def test_the_variables_have_prefect_remove_what_is_older_than_a_month(monkeypatc
     found = ServerServicesDBVacuumSettings()
     assert found.enabled_vacuum_types >= {"events", "flow_runs"}
     assert found.retention_period == timedelta(days=30)
-
-
-def test_prefect_deploys_the_demo_from_prefect_yaml(prefect_api):
-    api = Api(prefect_api)
-    if "lepton" not in {pool["name"] for pool in api.ask("/work_pools/filter", {})}:
-        api.ask("/work_pools/", {"name": "lepton", "type": "process"})
-    done = subprocess.run(
-        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
-        cwd=ROOT,
-        env={**os.environ, "PREFECT_API_URL": prefect_api, "PWD": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    found = api.deployment("breast-cancer")
-    assert found["entrypoint"] == "lepton_flows.nightly.nightly"
-    schema = found["parameter_openapi_schema"]
-    assert set(found["parameters"]) <= set(schema["properties"])
-    assert set(schema["required"]) <= set(found["parameters"])
-    ((step, options),) = found["pull_steps"][0].items()
-    assert (step.rpartition(".")[2], options) == ("set_working_directory", {"directory": str(ROOT)})
-    name = read(ROOT / found["parameters"]["sweep_file"]).name
-    assert name == found["name"]

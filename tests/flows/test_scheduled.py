@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from deployed import MARKED, POOL, api, deployed, pool
 from drivers import wait_until
 from histories import assert_sound, full_list
-from scheduled import processes_of_runs, slowly
+from scheduled import processes_of_runs, slowly, worker
 
 from lepton.cli import main
 from lepton_core.errors import SweepFileError
+from lepton_tasks.sweep_yaml import read
+
+ROOT = Path(__file__).parents[2]
 
 __all__ = ["api", "deployed", "pool"]  # fixtures
 
@@ -84,6 +91,34 @@ def test_the_flow_may_be_called_and_raises_what_is_wrong(api, sweep_folder):
     sweep_folder.write(generation=0)
     with pytest.raises(SweepFileError, match="generation: found 0"):
         nightly("sweep.yaml")
+
+
+def test_a_worker_runs_the_deployment_of_prefect_yaml(api, tmp_path):
+    for name in ("prefect.yaml", "examples/breast_cancer"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        copy(ROOT / name, tmp_path / name)
+    api.ask("/work_pools/", {"name": "lepton", "type": "process"})
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
+        cwd=tmp_path,
+        env={**os.environ, "PREFECT_API_URL": api.url, "PWD": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    found = api.deployment("breast-cancer")
+    assert read(tmp_path / found["parameters"]["sweep_file"]).name == found["name"]
+    with worker(api.url, "lepton", tmp_path / "worker", MARKED):
+        told = api.await_final(api.run("breast-cancer"))
+    assert (told["type"], told["message"].partition("; best")[0]) == (
+        "COMPLETED",
+        "16 trials tonight; 16 of 64; goes on with the next run",
+    )
+    assert (tmp_path / "mlruns" / "mlflow.db").exists()
 
 
 def test_nothing_is_left_when_runs_have_ended(pool):
