@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--every", type=float, help="seconds between runs, instead of a minute")
     parser.add_argument("--between", type=float, default=BETWEEN_S, help="mean seconds to a kill")
-    parser.add_argument("--nightly", type=int, default=60, help="trials that a run may add")
+    parser.add_argument("--nightly", type=int, default=150, help="trials that a run may add")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="lepton-soak-", ignore_cleanup_errors=True) as name:

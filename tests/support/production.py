@@ -240,7 +240,7 @@ class Production:
             self.supervise()
             self.await_server()
             told = self.api.await_final(self.api.run(self.deployed, trials=MAX_TRIALS), patience)
-            if told["type"] == "COMPLETED" and told["name"] != "Skipped":
+            if told["name"] == "Completed":  # not Skipped, nor TakenOver
                 return told
             assert time.monotonic() < deadline, f"{told}\n{self.said(WORKER)}"
             time.sleep(1.0)
