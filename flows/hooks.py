@@ -126,8 +126,11 @@ class Hooks(Observer):
         target = summary["target"]["trials"]
         of = f" of {target}" if target is not None else ""
         reason = f" ({summary['reason']})" if summary["reason"] else ""
-        text = f"{summary['ending']}{reason}: {summary['trials']}{of} trials"
+        done = summary["trials"] + summary["open"]
+        text = f"{summary['ending']}{reason}: {done}{of} trials"
         with self._lock:
+            if self._best is not None:
+                text += f"; best {self._best.value!r}, trial {self._best.proposal.number}"
             self._call("ended", text, ending=summary["ending"], added=summary["added"])
 
     def broken(self, error: Exception) -> None:
@@ -143,7 +146,7 @@ class Hooks(Observer):
         if not self._aside.close(PATIENCE_S):
             self._say(
                 f"warning: the hook {self._calling} has not returned for {PATIENCE_S:g} s; "
-                "it is left, and so are others that were due"
+                "it is left, and so is what waits behind it"
             )
 
     @property

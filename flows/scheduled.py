@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.responses import DeploymentResponse
     from prefect.deployments.runner import RunnerDeployment
     from prefect.schedules import Schedule
 
@@ -33,6 +35,7 @@ PASSED_ON = (
     "LEPTON_STORE_PATIENCE_SECONDS",
 )
 FIELDS = 5
+FILE, FOLDER = "sweep_file", "working_dir"
 ANSWER_SECONDS = 15.0  # Prefect's client would wait for one minute, six times
 
 
@@ -102,7 +105,8 @@ def check_pool(client: SyncPrefectClient, pool: str) -> None:
     if found.type != "process":
         raise InputError(
             f"the work pool {pool!r} is of type {found.type}; expected process, whose workers run "
-            f"where the sweep file, the objective and the store are; {make}, of another name",
+            "where the sweep file, the objective and the store are; make another one with "
+            "'prefect work-pool create NAME --type process'",
             pool=pool,
         )
 
@@ -134,14 +138,14 @@ def deployment(
 
     from lepton_flows.nightly import nightly  # noqa: PLC0415
 
-    file = str((source.file or Path()).absolute())
-    variables = {"working_dir": str(Path.cwd()), "env": _environment(say)} if pool else {}
+    file = os.path.abspath(source.file or "")  # noqa: PTH100  (Path's keeps what goes up)
+    variables = {FOLDER: str(Path.cwd()), "env": _environment(say)} if pool else {}
     made = RunnerDeployment.from_flow(
         nightly,
         name=source.name,
         schedule=schedule,
         paused=False,
-        parameters={"sweep_file": file, "workers": workers, "trials": None, "hours": None},
+        parameters={FILE: file, "workers": workers, "trials": None, "hours": None},
         description=f"One night of the sweep {source.name}; {file}",
         tags=["lepton"],
         work_pool_name=pool,
@@ -201,15 +205,21 @@ def answering() -> Iterator[SyncPrefectClient]:
             raise problem
         with get_client(sync_client=True) as client:
             yield client
+    except httpx.InvalidURL:  # its text may hold a part of a password
+        raise PrefectError(
+            f"PREFECT_API_URL is {without_secrets(url)}, which is no URL; "
+            "expected one such as http://127.0.0.1:4200/api"
+        ) from None
     except (
         httpx.HTTPError,
-        httpx.InvalidURL,
         PrefectHTTPStatusError,
         DeploymentApplyError,
+        JSONDecodeError,
     ) as error:
         raise PrefectError(
             f"the Prefect server {without_secrets(url)} failed: {redacted(str(error)) or error!r}\n"
-            "Check PREFECT_API_URL, and that the server runs ('prefect server start')."
+            "Check PREFECT_API_URL (it ends in /api), and that the server runs "
+            "('prefect server start')."
         ) from None
 
 
@@ -227,15 +237,43 @@ def apply(made: RunnerDeployment) -> UUID:
     return applied
 
 
-def is_deployed(client: SyncPrefectClient, made: RunnerDeployment) -> bool:
-    """Whether the server knows a deployment of that name already."""
+def known_as(client: SyncPrefectClient, made: RunnerDeployment) -> DeploymentResponse | None:
+    """The deployment of that name that the server knows already, if it does."""
     from prefect.exceptions import ObjectNotFound  # noqa: PLC0415
 
     try:
-        client.read_deployment_by_name(f"{FLOW}/{made.name}")
+        return client.read_deployment_by_name(f"{FLOW}/{made.name}")
     except ObjectNotFound:
-        return False
-    return True
+        return None
+
+
+def replaced(before: DeploymentResponse, made: RunnerDeployment) -> str:
+    """What another sweep, or the same one elsewhere, loses by an update; empty if nothing.
+
+    A server knows a deployment by the sweep's name alone, from whatever folder it comes.
+    """
+    asked = [
+        ("the sweep file", before.parameters.get(FILE), made.parameters[FILE]),
+        ("its runs' folder", *(one.job_variables.get(FOLDER) for one in (before, made))),
+    ]
+    told = [f"{what} was {a}, and is {b}" for what, a, b in asked if a and b and a != b]
+    return "; ".join(told)
+
+
+def check_not_pooled(before: DeploymentResponse | None) -> None:
+    """Do nothing if no work pool has the sweep: its workers would run what is served, elsewhere.
+
+    Raises:
+        InputError: One has.
+    """
+    if before is not None and before.work_pool_name:
+        name = f"{FLOW}/{before.name}"
+        raise InputError(
+            f"sweep {before.name!r} is deployed to the work pool {before.work_pool_name!r}, whose "
+            f"workers run its nights. To serve it here, first 'prefect deployment delete {name}'",
+            name=before.name,
+            pool=before.work_pool_name,
+        )
 
 
 def tidy(client: SyncPrefectClient, deployment_id: UUID, sweep: str) -> None:

@@ -11,10 +11,12 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lepton_flows.outage import outage
-from lepton_tasks.parent_watch import SERVED_BY
+from lepton_tasks.parent_watch import SERVE_LOCK, SERVED_BY
+from lepton_tasks.serve_lock import tell_to_stop
 
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
@@ -22,9 +24,12 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.5
 AGAIN_SECONDS = 5.0
+LATE_SECONDS = 10.0  # a night's end takes some; Prefect tries for minutes where its server is away
 
 
-def serve(made: RunnerDeployment, *, is_up: Callable[[], bool], say: Callable[[str], None]) -> bool:
+def serve(
+    made: RunnerDeployment, lock: Path, *, is_up: Callable[[], bool], say: Callable[[str], None]
+) -> bool:
     """Run the deployment's nights at their times until Ctrl-C, SIGTERM, or its server's end.
 
     At the end the night under way is stopped as by a cancellation, and the schedule is paused: it
@@ -32,6 +37,7 @@ def serve(made: RunnerDeployment, *, is_up: Callable[[], bool], say: Callable[[s
 
     Args:
         made: The deployment, already known to the server.
+        lock: The file of `lepton_tasks.serve_lock`, which this process holds.
         is_up: Whether the Prefect server still runs, if it is ours.
         say: Told what happens.
 
@@ -43,7 +49,7 @@ def serve(made: RunnerDeployment, *, is_up: Callable[[], bool], say: Callable[[s
     """
     from prefect.runner import Runner  # noqa: PLC0415  (costs a second)
 
-    os.environ[SERVED_BY] = str(os.getpid())
+    os.environ.update({SERVED_BY: str(os.getpid()), SERVE_LOCK: str(lock)})
     lost = False
     while is_up():
         try:
@@ -52,7 +58,7 @@ def serve(made: RunnerDeployment, *, is_up: Callable[[], bool], say: Callable[[s
             if lost:
                 say("serving again")
             lost = False
-            if asyncio.run(_Serving(runner, say).until_told(is_up)):
+            if asyncio.run(_Serving(runner, lock, say).until_told(is_up)):
                 return True
         except Exception as error:  # noqa: BLE001  (what is no outage is raised again)
             why = outage(error)
@@ -69,11 +75,12 @@ class _Serving:
 
     Args:
         runner: The runner, which knows its deployment.
+        lock: Where its nights are told to stop.
         say: Told what happens.
     """
 
-    def __init__(self, runner: Runner, say: Callable[[str], None]) -> None:
-        self._runner, self._say = runner, say
+    def __init__(self, runner: Runner, lock: Path, say: Callable[[str], None]) -> None:
+        self._runner, self._lock, self._say = runner, lock, say
         self._asked = False
 
     async def until_told(self, is_up: Callable[[], bool]) -> bool:
@@ -90,6 +97,9 @@ class _Serving:
             self._give_up()
         elif not self._running.done():
             self._stopping = asyncio.create_task(runner.astop())
+        _, late = await asyncio.wait({self._running}, timeout=LATE_SECONDS)
+        if late and is_up():
+            self._say("still stopping; Ctrl-C again ends it at once, and leaves the schedule on")
         await asyncio.wait({self._running})
         try:
             if not self._running.cancelled():
@@ -102,9 +112,11 @@ class _Serving:
 
     def _ask(self) -> None:
         if self._asked:
+            self._say("ended at once; the schedule is still on, and nobody serves it")
             self._give_up()
         else:
             self._say("stopping: a night under way is stopped, and goes on with the next")
+            tell_to_stop(self._lock)
         self._asked = True
 
     def _give_up(self) -> None:

@@ -51,6 +51,7 @@ def _drive(arguments: argparse.Namespace, source: SweepSource, parameters: dict[
     summary = done.summary() if done else _flow(arguments, parameters)
     signal = summary.pop("signal", None)
     again = resume_command(str(summary["name"]), source.file)
+    again += " --nightly" if arguments.nightly else ""
     if arguments.json:
         print_json({**summary, "resume": again})
     else:

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from lepton.cli.checking import check_installation
-from lepton.cli.output import console, print_json, program
+from lepton.cli.output import console, generations_text, print_json, program
 from lepton.cli.verifying import ALTERED, brief
 from lepton_core.errors import DeclarationError
 
@@ -98,7 +98,7 @@ def _show(name: str, examined: Examination, *, repaired: bool) -> None:
 
     out, record = console(), examined.record
     if record is not None:
-        out.print(f"{name}: {_trials(examined)} trials in {len(record.seals)} sealed generations")
+        out.print(f"{name}: {_trials(examined)} trials in {generations_text(len(record.seals))}")
     for finding in examined.findings[:SHOWN]:
         out.print(f"- {finding}", style="bold")
         out.print(f"    means: {MEANINGS[finding.meaning]}")

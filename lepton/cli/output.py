@@ -135,6 +135,16 @@ def trials_text(trials: int, target: int | None, *, exhausted: bool) -> str:
     return done
 
 
+def generations_text(sealed: int) -> str:
+    """How many generations are sealed, for people.
+
+    Example:
+        >>> generations_text(1), generations_text(5)
+        ('1 sealed generation', '5 sealed generations')
+    """
+    return f"{sealed} sealed generation{'' if sealed == 1 else 's'}"
+
+
 def shares_text(shares: Mapping[str, float]) -> str:
     """Who gets which share of the next slots, for people, the largest first.
 

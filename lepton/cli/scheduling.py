@@ -16,6 +16,8 @@ from lepton_core.night import night_of
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from prefect.client.schemas.responses import DeploymentResponse
+    from prefect.deployments.runner import RunnerDeployment
     from prefect.schedules import Schedule
 
     from lepton_tasks.sweep_yaml import SweepSource
@@ -30,6 +32,10 @@ def deploy(arguments: argparse.Namespace) -> int:
     from lepton_flows import scheduled  # noqa: PLC0415
 
     out = console(stderr=arguments.json)
+
+    def warn(text: str) -> None:
+        out.print(text, style="yellow", soft_wrap=True)
+
     with scheduled.answering() as client:
         scheduled.check_pool(client, arguments.pool)
         made = scheduled.deployment(
@@ -37,15 +43,16 @@ def deploy(arguments: argparse.Namespace) -> int:
             schedule,
             pool=arguments.pool,
             workers=arguments.workers,
-            say=lambda text: out.print(text, style="yellow", soft_wrap=True),
+            say=warn,
         )
-        known = scheduled.is_deployed(client, made)
+        known = scheduled.known_as(client, made)
+        _warn_of_replaced(known, made, warn)
         deployment_id = scheduled.apply(made)
         page = scheduled.ui_page(client, deployment_id)
     told = {
         **_told(arguments, source, str(deployment_id), page, next_run),
         "pool": arguments.pool,
-        "updated": known,
+        "updated": known is not None,
     }
     if arguments.json:
         print_json(told)
@@ -71,10 +78,18 @@ def serve(arguments: argparse.Namespace) -> int:
     source, schedule, next_run = _checked(arguments)
     from lepton_flows import scheduled  # noqa: PLC0415
     from lepton_flows.serving import serve as serve_nights  # noqa: PLC0415
+    from lepton_tasks.serve_lock import served_alone  # noqa: PLC0415
 
     out = console(stderr=arguments.json)
-    with _server(arguments.port) as is_up, scheduled.answering() as client:
+    with (
+        served_alone(source.name, *_prefect()) as lock,
+        _server(arguments.port) as is_up,
+        scheduled.answering() as client,
+    ):
         made = scheduled.deployment(source, schedule, pool=None, workers=arguments.workers)
+        known = scheduled.known_as(client, made)
+        scheduled.check_not_pooled(known)
+        _warn_of_replaced(known, made, lambda text: out.print(text, style="yellow", soft_wrap=True))
         deployment_id = scheduled.apply(made)
         page = scheduled.ui_page(client, deployment_id)
         scheduled.tidy(client, deployment_id, source.name)
@@ -87,12 +102,31 @@ def serve(arguments: argparse.Namespace) -> int:
             out.print(f"next run {next_run:{TIME}}", soft_wrap=True)
             out.print(f"history in {told['store']}\nPrefect UI: {page}", soft_wrap=True)
             out.print("Ctrl-C ends it; served again, it goes on")
-        asked = serve_nights(made, is_up=is_up, say=lambda text: out.print(text, soft_wrap=True))
+        asked = serve_nights(
+            made, lock, is_up=is_up, say=lambda text: out.print(text, soft_wrap=True)
+        )
     if not asked:
         raise scheduled.PrefectError(
             "the Prefect server that this command had started has ended; the same command goes on"
         )
     return 0
+
+
+def _prefect() -> tuple[Path, str | None]:
+    """Where Prefect keeps its own things, and the API that is configured."""
+    from prefect.settings import PREFECT_API_URL, PREFECT_HOME  # noqa: PLC0415
+
+    return Path(PREFECT_HOME.value()), PREFECT_API_URL.value()
+
+
+def _warn_of_replaced(
+    known: DeploymentResponse | None, made: RunnerDeployment, warn: Callable[[str], None]
+) -> None:
+    from lepton_flows.scheduled import replaced  # noqa: PLC0415
+
+    told = replaced(known, made) if known else ""
+    if told:
+        warn(f"warning: there was a deployment of this name already; {told}")
 
 
 @contextmanager

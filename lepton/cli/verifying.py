@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from lepton.cli.output import console, print_json, program
+from lepton.cli.output import console, generations_text, print_json, program
 from lepton_core.verification import Divergence, first_divergence
 from lepton_tasks.sweep_record import SweepRecord, open_record
 
@@ -48,7 +48,7 @@ def verify(arguments: argparse.Namespace) -> int:
             }
         )
         return code
-    checked = f"{trials} trials in {len(record.seals)} sealed generations"
+    checked = f"{trials} trials in {generations_text(len(record.seals))}"
     if alterations:
         _show_alterations(arguments.name, checked, alterations)
     elif divergence:

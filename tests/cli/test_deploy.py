@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import socket
 import uuid
 from pathlib import Path
@@ -74,9 +76,10 @@ def test_without_a_server_deploy_says_how_to_start_one(nightly, lepton):
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
         code, shown = lepton(*DEPLOY)
     assert (code, "the Prefect server http://127.0.0.1:9/api failed" in shown) == (1, True)
-    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:port/api"}):
+    with temporary_settings({PREFECT_API_URL: "http://me:hush/ed@127.0.0.1/api"}):
         code, shown = lepton(*DEPLOY)
-    assert (code, "Check PREFECT_API_URL" in shown) == (1, True)
+    assert (code, "which is no URL; expected one such as" in shown) == (1, True)
+    assert "hush" not in shown
 
 
 def test_a_server_that_takes_a_call_and_never_answers_is_given_up(nightly, lepton, monkeypatch):
@@ -88,6 +91,14 @@ def test_a_server_that_takes_a_call_and_never_answers_is_given_up(nightly, lepto
         with temporary_settings({PREFECT_API_URL: api}):
             code, shown = lepton(*DEPLOY)
     assert (code, f"the Prefect server {api} failed: 'timed out'" in shown) == (1, True), shown
+
+
+def test_an_address_without_api_is_not_taken_for_prefects(nightly, lepton, prefect_api):
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: prefect_api.removesuffix("/api")}):
+        code, shown = lepton(*DEPLOY)
+    assert (code, "Check PREFECT_API_URL (it ends in /api)" in shown) == (1, True), shown
 
 
 def test_what_the_server_refuses_is_told_without_a_traceback(nightly, api):
@@ -116,6 +127,35 @@ def test_deploy_again_is_an_update(nightly, api, lepton, lepton_json):
     )
     assert found["parameters"]["sweep_file"] == str(Path("sweep.yaml").absolute())
     assert found["job_variables"] == {"working_dir": str(Path.cwd()), "env": {}}
+
+
+def test_a_deployment_of_the_same_name_from_elsewhere_says_what_it_takes_over(
+    nightly, api, lepton, lepton_json, sweep_folder, tmp_path, monkeypatch
+):
+    assert lepton(*DEPLOY)[0] == 0
+    assert "warning" not in lepton(*DEPLOY)[1]
+    before, file = Path.cwd(), Path("sweep.yaml").absolute()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    other = os.path.relpath(file)
+    code, shown = lepton(DEPLOY[0], other, *DEPLOY[2:])
+    text = f"its runs' folder was {before}, and is {Path.cwd()}"
+    assert (code, text in shown, "sweep file was" in shown) == (0, True, False), shown
+    shutil.copytree(file.parent, "copy")
+    code, shown = lepton(DEPLOY[0], "copy/sweep.yaml", *DEPLOY[2:])
+    text = f"the sweep file was {file}, and is {Path('copy/sweep.yaml').absolute()}"
+    assert (code, text in shown, "runs' folder" in shown) == (0, True, False), shown
+    monkeypatch.chdir("copy")
+    assert api.deployment(nightly)["parameters"]["sweep_file"] == str(Path("sweep.yaml").absolute())
+
+
+def test_what_a_work_pool_has_is_not_served_here(nightly, api, lepton):
+    assert lepton(*DEPLOY)[0] == 0
+    before = api.deployment(nightly)
+    code, shown = lepton("serve", "sweep.yaml", "--cron", "0 5 * * *")
+    assert (code, "is deployed to the work pool 'some'" in shown) == (2, True), shown
+    assert f"'prefect deployment delete lepton-nightly/{nightly}'" in shown
+    assert api.deployment(nightly) == before
 
 
 def test_the_parameters_are_typed_so_that_prefect_shows_a_form(nightly, api, lepton_json):

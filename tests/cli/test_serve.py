@@ -97,10 +97,14 @@ def test_a_served_sweep_goes_on_after_a_kill_and_ctrl_c_ends_it_cleanly(
     api = served.api()
     assert api.state(lost)["name"] in ("Crashed", "Cancelled")
     assert api.deployment(nightly)["schedules"][0]["active"]
+    second = serve()
+    assert second.process.wait(60) == 4
+    assert f"is served already, by process {served.process.pid} of this machine" in second.said()
     api.run(nightly)
     wait_until(lambda: [r for r in trials(sweep_folder.path) if r.status == "RUNNING"], "a trial")
-    served.process.send_signal(signal.SIGINT)
+    os.killpg(served.process.pid, signal.SIGINT)  # as a terminal does
     assert served.process.wait(60) == 0, served.said()
+    assert "finishing the running trials" not in served.said()
     assert stopped()
     await_no_process(served.mark)
     pause.write_text("0")

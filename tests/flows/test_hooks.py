@@ -72,7 +72,8 @@ def test_hooks_are_told_each_improvement_and_the_end(folder, drivers):
         *(12, 12),
     )
     assert {key: end[key] for key in best} == best
-    assert end["message"] == "sweep demo ended: finished: 12 of 12 trials"
+    found = f"best {best['value']!r}, trial {best['number']}"
+    assert end["message"] == f"sweep demo ended: finished: 12 of 12 trials; {found}"
 
 
 def test_what_was_told_is_not_told_again_by_the_next_driver(folder, drivers):
@@ -155,6 +156,13 @@ def test_validate_imports_the_hooks_too(folder, capsys):
     assert "hooks.ended: hooks.py has no function 'tel'" in capsys.readouterr().err
 
 
+def test_the_end_of_a_night_counts_the_open_generations_trials_too(folder, drivers):
+    drivers.run(folder.path, in_process=True, nightly={"trials": 3})  # of a generation of 4
+    *_, end = told(folder)
+    text = f"night over: 3 of 12 trials; best {end['value']!r}, trial {end['number']}"
+    assert (end["trials"], end["message"]) == (3, f"sweep demo ended: {text}")
+
+
 def test_a_slow_hook_holds_up_no_trial_and_is_left_after_a_while(folder, monkeypatch):
     monkeypatch.setattr(hooks_module, "PATIENCE_S", 0.2)
     declaration = read(folder.path / "sweep.yaml").parse()[0]
@@ -166,7 +174,7 @@ def test_a_slow_hook_holds_up_no_trial_and_is_left_after_a_while(folder, monkeyp
     hooks.close()
     assert time.monotonic() - began < 4
     (warning,) = said
-    assert "the hook failed has not returned for 0.2 s; it is left, and so are others" in warning
+    assert "the hook failed has not returned for 0.2 s; it is left, and so is what" in warning
 
 
 def test_a_hooks_file_takes_no_modules_place(folder):
