@@ -78,7 +78,14 @@ def test_the_table_of_hooks_has_every_key_that_they_are_told():
     hooks.trial_finished(TrialRecord(proposal=number, value=1.0))
     hooks.broken(SweepError("the disk is full"))
     target = {"trials": 1, "hours": None}
-    summary = {"ending": "finished", "reason": "", "trials": 1, "added": 1, "target": target}
+    summary = {
+        "ending": "finished",
+        "reason": "",
+        "trials": 1,
+        "open": 0,
+        "added": 1,
+        "target": target,
+    }
     hooks.concluded(summary)
     hooks.close()
     assert keys == set(told)
