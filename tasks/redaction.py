@@ -20,7 +20,7 @@ _SECRET_NAME = re.compile(
 )
 # No longer a scheme than there are: else a long text takes time that grows with its square.
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s'\"<>]+")
-# Of the variables whose value is a URI. (In PATH and PS1 a colon before an @ is none of a password.)
+# Variables whose value is a URI. (In PATH and PS1 a colon before an @ is none of a password.)
 _URI_NAME = re.compile(r"(UR[IL]S?|DSN|ENDPOINT|PROXY|CONNECTION)$", re.IGNORECASE)
 _LEAST = 4  # characters: replacing shorter ones would only make a text unreadable
 _LEAST_OTHER = 8  # where a variable is not MLflow's own, and its name only sounds like a secret's

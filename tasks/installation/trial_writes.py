@@ -22,6 +22,7 @@ from lepton_tasks.artifact_place import local_path, own_place
 from lepton_tasks.installation.check import Check, State, gravest
 from lepton_tasks.redaction import without_secrets
 from lepton_tasks.store import LEDGER_EXPERIMENT, Store
+from lepton_tasks.store_advice import advice_on
 from lepton_tasks.store_client import first_line
 from lepton_tasks.trial_metrics import MAX_BATCH
 from lepton_tasks.write_once import MAX_VALUE
@@ -38,6 +39,7 @@ TOO_LONG = 6001  # characters of a param: more than MLflow keeps
 LOOKED_AT = 20  # runs that say they are an examination's
 PATTERN = "ü😀x"  # choices of a space may hold any character
 PARAM, CUT, MANY, METRIC, TAG = "whole", "too-long", "many", "points", "lepton.doctor"
+NEUTRAL = "mend what it says, then look again; a server's log may say more"
 LOOPBACK = ("127.0.0.1", "localhost", "::1", None)
 
 
@@ -83,7 +85,7 @@ def _unwritable(error: Exception) -> Check:
         "problem",
         f"it cannot be written: {first_line(error)}",
         "a run is made, a tag written, read and removed",
-        "give this user the right to write there; on a full disk, free some space",
+        advice_on(error) or NEUTRAL,
     )
 
 
@@ -92,7 +94,8 @@ def _try(look: Callable[[], Check], name: str) -> Check:
         return look()
     except Exception as error:  # noqa: BLE001  (whatever it is, that is the finding)
         text = f"failed: {first_line(error)}"
-        return Check(name, "problem", text, "what a sweep writes is kept", "see the server's log")
+        advice = advice_on(error) or NEUTRAL
+        return Check(name, "problem", text, "what a sweep writes is kept", advice)
 
 
 def _writable_run(client: MlflowClient, experiment_id: str) -> str:
