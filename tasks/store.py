@@ -16,7 +16,7 @@ from traceback import walk_tb
 from lepton_core.errors import LeptonError, StoreUnreachableError
 from lepton_tasks import embedded_store, write_points
 from lepton_tasks.redaction import redacted, without_secrets
-from lepton_tasks.store_advice import advice_on, is_of_schema
+from lepton_tasks.store_advice import OTHER_PROGRAM, advice_on, is_of_schema
 from lepton_tasks.store_client import StoreClient, first_line
 from lepton_tasks.tracking_uri import FORMS, PORTS, WEB, named_by
 
@@ -175,6 +175,12 @@ def experiment(client: StoreClient, name: str, where: Address) -> str:
             found = client.get_experiment_by_name(name)  # another driver made it meanwhile
             if found is None:
                 raise
+    if not found.experiment_id:
+        raise StoreUnreachableError(
+            f"{where.place} answered, but with no experiment as MLflow tells it\n"
+            f"{OTHER_PROGRAM[0].upper()}{OTHER_PROGRAM[1:]}.",
+            place=where.place,
+        )
     if found.lifecycle_stage != "active":
         raise StoreUnreachableError(
             f"the experiment {name!r} was deleted in {where.place}; restore it with "

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Literal
 
 from lepton_tasks.installation.check import Check
 from lepton_tasks.installation.clock import Reading, reading
-from lepton_tasks.redaction import without_secrets
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -144,16 +143,14 @@ def upgrade_command(tracking_uri: str) -> str:
 
     Example:
         >>> upgrade_command("postgresql://me:secret@db/mlflow")
-        'mlflow db upgrade "$MLFLOW_TRACKING_URI" (its password is not shown here)'
+        'mlflow db upgrade "$MLFLOW_TRACKING_URI" (which may hold a password: not shown here)'
     """
     file = sqlite_file(tracking_uri)
     if file is not None and "?" not in tracking_uri:
         here = Path.cwd()
         near = file.relative_to(here) if file.is_relative_to(here) else file
         return f"mlflow db upgrade {shlex.quote(f'sqlite:///{near}')}"
-    hidden = without_secrets(tracking_uri) != tracking_uri
-    command = 'mlflow db upgrade "$MLFLOW_TRACKING_URI"'
-    return f"{command} (its password is not shown here)" if hidden else command
+    return 'mlflow db upgrade "$MLFLOW_TRACKING_URI" (which may hold a password: not shown here)'
 
 
 def check_schema(found: Database, tracking_uri: str) -> Check:

@@ -184,7 +184,7 @@ def _write(where: store.Address, found: Installation) -> None:
     except Exception as error:  # noqa: BLE001  (whatever it is, that is the finding)
         expected = "a run is made, a tag written, read and removed"
         text, advice = _said_by(error)
-        advice = advice or trial_writes.NEUTRAL
+        advice = advice or trial_writes.advice_or_neutral(error, where.tracking_uri)
         done = trial_writes.TrialWrites([Check("writing", "problem", text, expected, advice)])
     found.checks += done.checks
     found.left += done.left
@@ -211,7 +211,7 @@ def _look_at_prefect() -> tuple[prefect_api.PrefectApi | None, list[Check]]:
         told = within(LOOK_SECONDS, prefect_api.ask)
     except Exception as error:  # noqa: BLE001  (whatever it is, that is the finding)
         away = prefect_api.check_away(api, error)
-        skipped = f"not looked at, as {without_secrets(api)} does not answer"
+        skipped = f"not looked at, as {without_secrets(api)} could not be asked"
         return None, [away, Check("work pools", "skipped", skipped, "")]
     return told, [
         _guarded(name, lambda: prefect_api.check_server(api, told)),

@@ -125,6 +125,8 @@ def check_version(server: TrackingServer) -> Check:
 
 def check_workers(server: TrackingServer) -> Check:
     """Whether each call waits for a delayed acknowledgement, as with several uvicorn workers."""
+    if server.version is None:
+        return Check("server workers", "skipped", "not looked at, as no MLflow answered", "")
     delayed = server.kept_s > server.fresh_s + DELAYED_S
     kept, fresh = (_milliseconds(seconds) for seconds in (server.kept_s, server.fresh_s))
     return Check(
