@@ -26,6 +26,7 @@ from lepton_tasks.installation import (
 )
 from lepton_tasks.installation.check import Check
 from lepton_tasks.installation.deadline import within
+from lepton_tasks.installation.metrics_extra import check_metrics
 from lepton_tasks.installation.telemetry import check_telemetry
 from lepton_tasks.redaction import without_secrets
 from lepton_tasks.store_advice import advice_on
@@ -71,6 +72,7 @@ def examine_installation() -> Installation:
     found.checks += _look_at_disks(where, prefects=None if told else _home_of_prefect())
     found.checks += of_prefect
     found.checks.append(check_telemetry(prefect_server_sends=told.sends if told else None))
+    found.checks += check_metrics()
     return found
 
 
