@@ -211,9 +211,15 @@ def reachable(place: str) -> Iterator[None]:
             raise
         # Without the cause: its text, and those of its own causes, may hold the store's password.
         raise StoreUnreachableError(
-            f"the tracking store {place} failed: {first_line(error)}\n{_what_to_do(error)}",
+            f"the tracking store {place} failed: {_found(error)}\n{_what_to_do(error)}",
             place=place,
         ) from None
+
+
+def _found(error: Exception) -> str:
+    """What it says; of tables of another MLflow without MLflow's advice, which fits older ones."""
+    text = first_line(error)
+    return text.partition(". ")[0] if is_of_schema(error) else text
 
 
 def _what_to_do(error: Exception) -> str:

@@ -147,7 +147,9 @@ def _missing(file: Path) -> Check:
         probe.unlink()
     except OSError as error:
         text = f"none yet at {name}, and {folder} cannot be written: {error.strerror}"
-        advice = f"give this user the right to write in {folder}, or work in another folder"
+        rights = isinstance(error, PermissionError)
+        mend = f"give this user the right to write in {folder}" if rights else advice_on(error)
+        advice = f"{mend}, or work in another folder" if mend else "work in another folder"
         return Check("store", "problem", text, expected, advice)
     return Check("store", "ok", f"none yet; the first sweep makes {name}", expected)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -111,6 +113,29 @@ def test_a_folder_that_cannot_be_written_is_a_problem(monkeypatch, doctor):
     told = doctor()
     assert (told.code, told.state("store")) == (7, "problem")
     assert "/proc cannot be written" in told.checks["store"]["found"]
+    assert told.checks["store"]["advice"].endswith("work in another folder")
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "free some space"),
+        (errno.EROFS, "mount the file system for writing"),
+        (errno.EACCES, "the right to write in"),
+    ],
+)
+def test_why_no_store_can_be_made_decides_what_is_advised(
+    empty_folder, doctor, monkeypatch, number, advice
+):
+    written = Path.write_bytes
+
+    def refuse(file, data):
+        if file.name.startswith(".lepton-doctor-"):
+            raise OSError(number, os.strerror(number))
+        return written(file, data)
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    assert advice in doctor().checks["store"]["advice"]
 
 
 def test_a_file_where_the_stores_folder_should_be_is_a_problem(empty_folder, doctor):
