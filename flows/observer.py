@@ -87,8 +87,10 @@ class Observers(Observer):
             except Exception as error:  # noqa: BLE001  (whatever it is: the sweep goes on)
                 if number not in self._failed:
                     self._failed.add(number)
-                    what = error.message if isinstance(error, LeptonError) else repr(error)
-                    self._first.say(f"warning: {type(other).__name__} failed: {redacted(what)}")
+                    what = f"{type(other).__name__} failed: {error!r}"
+                    if isinstance(error, LeptonError):  # whose message names what it is about
+                        what = error.message
+                    self._first.say(f"warning: {redacted(what)}")
 
     def say(self, message: str) -> None:
         """Tell all of them."""

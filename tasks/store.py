@@ -12,18 +12,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from traceback import walk_tb
-from urllib.parse import urlsplit
 
 from lepton_core.errors import LeptonError, StoreUnreachableError
 from lepton_tasks import embedded_store, write_points
 from lepton_tasks.redaction import redacted, without_secrets
+from lepton_tasks.store_advice import OTHER_PROGRAM, advice_on, is_of_schema
 from lepton_tasks.store_client import StoreClient, first_line
+from lepton_tasks.tracking_uri import FORMS, PORTS, WEB, named_by
 
 EMBEDDED = Path("mlruns")
 TRIALS_EXPERIMENT = "lepton"
 LEDGER_EXPERIMENT = "lepton-ledger"
 PROBE_SECONDS = 5.0
-PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}
 QUIET = {
     # Cut values would be wrong values: let the store refuse them instead.
     "MLFLOW_TRUNCATE_LONG_VALUES": "false",
@@ -175,6 +175,12 @@ def experiment(client: StoreClient, name: str, where: Address) -> str:
             found = client.get_experiment_by_name(name)  # another driver made it meanwhile
             if found is None:
                 raise
+    if not found.experiment_id:
+        raise StoreUnreachableError(
+            f"{where.place} answered, but with no experiment as MLflow tells it\n"
+            f"{OTHER_PROGRAM[0].upper()}{OTHER_PROGRAM[1:]}.",
+            place=where.place,
+        )
     if found.lifecycle_stage != "active":
         raise StoreUnreachableError(
             f"the experiment {name!r} was deleted in {where.place}; restore it with "
@@ -205,11 +211,26 @@ def reachable(place: str) -> Iterator[None]:
             raise
         # Without the cause: its text, and those of its own causes, may hold the store's password.
         raise StoreUnreachableError(
-            f"the tracking store {place} failed: {first_line(error)}\n"
-            "Check that it is running and can be written; what was recorded is safe, and the same "
-            "command goes on from there.",
+            f"the tracking store {place} failed: {_found(error)}\n{_what_to_do(error)}",
             place=place,
         ) from None
+
+
+def _found(error: Exception) -> str:
+    """What it says; of tables of another MLflow without MLflow's advice, which fits older ones."""
+    text = first_line(error)
+    return text.partition(". ")[0] if is_of_schema(error) else text
+
+
+def _what_to_do(error: Exception) -> str:
+    advice = advice_on(error) or "check that it is running and can be written"
+    first = f"{advice[0].upper()}{advice[1:]}."
+    if is_of_schema(error):  # the command does not go on until somebody has mended that
+        return f"{first}\nWhat was recorded is safe."
+    return (
+        f"{first}\n'lepton doctor' says more; what was recorded is safe, and the same command goes "
+        "on from there."
+    )
 
 
 def _comes_from_client(error: Exception) -> bool:
@@ -226,36 +247,39 @@ def probe(where: Address) -> None:
     Raises:
         StoreUnreachableError: Nothing listens, the URI is none, or a database's driver is missing.
     """
-    from sqlalchemy.engine import make_url  # noqa: PLC0415  (costs a second)
-    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
-
-    try:
-        parts = urlsplit(where.tracking_uri)
-        kind = parts.scheme.partition("+")[0]  # postgresql+psycopg
-        host, port = parts.hostname, parts.port or PORTS.get(kind)
-    except ValueError as error:
-        raise StoreUnreachableError(
-            f"MLFLOW_TRACKING_URI is {where.place}, which is no URI: {redacted(str(error))}\n"
-            "In a password the characters @ : / ? # are written as %40 %3A %2F %3F %23.",
-            place=where.place,
-        ) from None
-    if kind not in PORTS or not host:
+    if where.folder is not None:
         return
+    named = named_by(where.tracking_uri, where.place)
+    if named.kind not in PORTS or not named.host:
+        return
+    if named.kind not in WEB:
+        _load_driver(where)
     try:
-        if not kind.startswith("http"):
-            make_url(where.tracking_uri).get_dialect().import_dbapi()
-    except ModuleNotFoundError as error:
-        raise _lacking(error, where) from None
-    except SQLAlchemyError:
-        return  # MLflow says what is wrong with it
-    try:
-        socket.create_connection((host, port or 0), PROBE_SECONDS).close()
+        socket.create_connection((named.host, named.port or 0), PROBE_SECONDS).close()
     except (OSError, OverflowError, UnicodeError) as error:
         raise StoreUnreachableError(
             f"the tracking server {where.place} does not answer: {redacted(str(error))}\n"
             "Start it, or set MLFLOW_TRACKING_URI to the right one (unset: a file in ./mlruns).",
             place=where.place,
         ) from None
+
+
+def _load_driver(where: Address) -> None:
+    from sqlalchemy.engine import make_url  # noqa: PLC0415  (costs a second)
+    from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError  # noqa: PLC0415
+
+    try:
+        make_url(where.tracking_uri).get_dialect().import_dbapi()
+    except ModuleNotFoundError as error:
+        raise _lacking(error, where) from None
+    except NoSuchModuleError:
+        raise StoreUnreachableError(
+            f"MLFLOW_TRACKING_URI is {where.place}, whose driver (after the +) SQLAlchemy does not "
+            f"know\n{FORMS}",
+            place=where.place,
+        ) from None
+    except SQLAlchemyError:
+        return  # MLflow says what is wrong with it
 
 
 def _lacking(error: ModuleNotFoundError, where: Address) -> StoreUnreachableError:

@@ -32,6 +32,7 @@ PATIENCE_VARIABLE = "LEPTON_STORE_PATIENCE_SECONDS"
 READING_PATIENCE_S = 10.0  # of commands that only read: somebody waits for the answer
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 MAX_READ = 10_000  # characters of an error
+MAX_SHOWN = 300
 SQLALCHEMYS_REMARK = "(raised as a result of Query-invoked autoflush"  # before what was raised
 REQUEST = "lepton.request"  # the tag that holds the id of the call that made a run
 
@@ -365,4 +366,7 @@ def first_line(error: BaseException) -> str:
     # More than is shown, so that no secret is cut in two before it is found.
     lines = [line for line in str(error)[:MAX_READ].splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith(SQLALCHEMYS_REMARK)] or lines
-    return redacted(lines[0] if lines else type(error).__name__)[:300]
+    line = redacted(lines[0] if lines else type(error).__name__)
+    if len(line) <= MAX_SHOWN:
+        return line
+    return f"{line[: MAX_SHOWN - 4].rpartition(' ')[0] or line[: MAX_SHOWN - 4]} ..."

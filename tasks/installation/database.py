@@ -5,6 +5,7 @@ MLflow's client tries a database that is away ten times, for more than a minute.
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 import time
 from contextlib import closing
@@ -137,12 +138,27 @@ def _script() -> ScriptDirectory:
     return ScriptDirectory.from_config(config)
 
 
-def check_schema(found: Database, place: str) -> Check:
+def upgrade_command(tracking_uri: str) -> str:
+    """What brings a database's tables to the installed MLflow's, to be typed as it stands.
+
+    Example:
+        >>> upgrade_command("postgresql://me:secret@db/mlflow")
+        'mlflow db upgrade "$MLFLOW_TRACKING_URI" (which may hold a password: not shown here)'
+    """
+    file = sqlite_file(tracking_uri)
+    if file is not None and "?" not in tracking_uri:
+        here = Path.cwd()
+        near = file.relative_to(here) if file.is_relative_to(here) else file
+        return f"mlflow db upgrade {shlex.quote(f'sqlite:///{near}')}"
+    return 'mlflow db upgrade "$MLFLOW_TRACKING_URI" (which may hold a password: not shown here)'
+
+
+def check_schema(found: Database, tracking_uri: str) -> Check:
     """Whether the installed MLflow works with the database's tables.
 
     Args:
         found: What the database says.
-        place: Which one it is, for people.
+        tracking_uri: Which one it is.
     """
     import mlflow  # noqa: PLC0415
 
@@ -169,8 +185,8 @@ def check_schema(found: Database, place: str) -> Check:
             "problem",
             f"{found.revision}, of an older MLflow",
             expected,
-            f"stop all that use it, back it up, then: mlflow db upgrade URL (here {place}); "
-            "older MLflows cannot open it any more",
+            "stop all that use it and back it up (older MLflows cannot open it any more), then: "
+            f"{upgrade_command(tracking_uri)}",
         )
     return Check(
         name,

@@ -26,8 +26,10 @@ from lepton_tasks.installation import (
 )
 from lepton_tasks.installation.check import Check
 from lepton_tasks.installation.deadline import within
+from lepton_tasks.installation.metrics_extra import check_metrics
 from lepton_tasks.installation.telemetry import check_telemetry
 from lepton_tasks.redaction import without_secrets
+from lepton_tasks.store_advice import advice_on
 from lepton_tasks.store_client import first_line
 
 LOOK_SECONDS, OPEN_SECONDS, WRITE_SECONDS = 20.0, 40.0, 60.0
@@ -70,6 +72,7 @@ def examine_installation() -> Installation:
     found.checks += _look_at_disks(where, prefects=None if told else _home_of_prefect())
     found.checks += of_prefect
     found.checks.append(check_telemetry(prefect_server_sends=told.sends if told else None))
+    found.checks += check_metrics()
     return found
 
 
@@ -109,7 +112,7 @@ def _first_looks(where: store.Address, clocks: list[clock.Reading], left: list[s
         if not file.exists():
             return [_missing(file)]
         looked = within(LOOK_SECONDS, lambda: database.look_into_file(file))
-        schema = _guarded("database schema", lambda: database.check_schema(looked, where.place))
+        schema = _guarded("database schema", lambda: database.check_schema(looked, uri))
         return [Check("store", "ok", where.place, expected), schema]
     store.probe(where)
     if uri.startswith(("http://", "https://")):
@@ -124,7 +127,7 @@ def _first_looks(where: store.Address, clocks: list[clock.Reading], left: list[s
         looked = within(LOOK_SECONDS, lambda: database.look_into_server(uri))
         clocks += [looked.clock] if looked.clock else []
         left += [] if looked.tables else ["MLflow's tables, in a database that was empty"]
-        schema = _guarded("database schema", lambda: database.check_schema(looked, where.place))
+        schema = _guarded("database schema", lambda: database.check_schema(looked, uri))
         return [Check("store", "ok", where.place, expected), schema]
     return [Check("store", "ok", where.place, expected)]
 
@@ -144,23 +147,27 @@ def _missing(file: Path) -> Check:
         probe.unlink()
     except OSError as error:
         text = f"none yet at {name}, and {folder} cannot be written: {error.strerror}"
-        advice = f"give this user the right to write in {folder}, or work in another folder"
+        rights = isinstance(error, PermissionError)
+        mend = f"give this user the right to write in {folder}" if rights else advice_on(error)
+        advice = f"{mend}, or work in another folder" if mend else "work in another folder"
         return Check("store", "problem", text, expected, advice)
     return Check("store", "ok", f"none yet; the first sweep makes {name}", expected)
 
 
 def _away(where: store.Address, error: Exception) -> Check:
-    if isinstance(error, LeptonError):
-        text, _, advice = error.message.partition("\n")
-    else:
-        text, advice = f"{where.place}: {first_line(error)}", ""
-    return Check(
-        "store",
-        "problem",
-        text,
-        "it answers",
-        advice or "start it, or set MLFLOW_TRACKING_URI to the right one (unset: ./mlruns)",
-    )
+    text, advice = _said_by(error)
+    if not isinstance(error, LeptonError):
+        text = f"{where.place}: {text}"
+    neutral = "see that it is well, and that MLFLOW_TRACKING_URI names the right one"
+    return Check("store", "problem", text, "it answers", advice or neutral)
+
+
+def _said_by(error: Exception) -> tuple[str, str]:
+    """What an error says and advises, each in a line; what else it tells is for drivers."""
+    if not isinstance(error, LeptonError):
+        return first_line(error), advice_on(error)
+    text, advice, *_ = [*error.message.splitlines(), "", ""]
+    return text, advice
 
 
 def _open(where: store.Address) -> tuple[store.Store, list[str]]:
@@ -179,10 +186,10 @@ def _write(where: store.Address, found: Installation) -> None:
         found.left += [f"the experiment {name}, as any command makes it" for name in made]
         done = within(WRITE_SECONDS, lambda: trial_writes.write_and_take_back(opened))
     except Exception as error:  # noqa: BLE001  (whatever it is, that is the finding)
-        text = error.message if isinstance(error, LeptonError) else first_line(error)
         expected = "a run is made, a tag written, read and removed"
-        first, _, advice = text.partition("\n")
-        done = trial_writes.TrialWrites([Check("writing", "problem", first, expected, advice)])
+        text, advice = _said_by(error)
+        advice = advice or trial_writes.advice_or_neutral(error, where.tracking_uri)
+        done = trial_writes.TrialWrites([Check("writing", "problem", text, expected, advice)])
     found.checks += done.checks
     found.left += done.left
     known = {one.name for one in done.checks}
@@ -208,7 +215,7 @@ def _look_at_prefect() -> tuple[prefect_api.PrefectApi | None, list[Check]]:
         told = within(LOOK_SECONDS, prefect_api.ask)
     except Exception as error:  # noqa: BLE001  (whatever it is, that is the finding)
         away = prefect_api.check_away(api, error)
-        skipped = f"not looked at, as {without_secrets(api)} does not answer"
+        skipped = f"not looked at, as {without_secrets(api)} could not be asked"
         return None, [away, Check("work pools", "skipped", skipped, "")]
     return told, [
         _guarded(name, lambda: prefect_api.check_server(api, told)),

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 5.0
 SHOWN = 5  # work pools
+RIGHT_URL = "set PREFECT_API_URL to the address of its API, such as http://HOST:4200/api"
+REFUSED, FAILED = (401, 403), 500  # HTTP statuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +108,47 @@ def _pools(client: SyncPrefectClient) -> tuple[WorkPool, ...]:
 
 
 def check_away(api: str, error: BaseException) -> Check:
-    """That the configured server does not answer."""
-    text = redacted(str(error) or type(error).__name__).splitlines()[0]
+    """That the configured server does not answer, or answers as none of Prefect's does.
+
+    Args:
+        api: As it is configured.
+        error: What came of asking it.
+    """
+    found, advice = _what_came(error)
     return Check(
         "prefect server",
         "problem",
-        f"{without_secrets(api)} does not answer: {text}",
+        f"{without_secrets(api)} {found}",
         "the server that PREFECT_API_URL names",
-        "start it (prefect server start), or unset PREFECT_API_URL (and prefect config unset "
-        "PREFECT_API_URL): each sweep then starts one of its own on loopback",
+        f"{advice}, or unset PREFECT_API_URL (and prefect config unset PREFECT_API_URL): each "
+        "sweep then starts one of its own on loopback",
     )
+
+
+def _what_came(error: BaseException) -> tuple[str, str]:
+    """What is wrong, and what to do about it."""
+    import httpx  # noqa: PLC0415  (Prefect's own client is made of it)
+
+    if isinstance(error, httpx.InvalidURL):  # it quotes what may be half a password
+        advice = f"{RIGHT_URL}; in a password / ? # @ : are written as %2F %3F %23 %40 %3A"
+        return "is no URL", advice
+    if isinstance(error, httpx.UnsupportedProtocol):
+        return "does not begin with http:// or https://", RIGHT_URL
+    if isinstance(error, httpx.HTTPStatusError):
+        return _what_status(error.response.status_code)
+    if isinstance(error, ValueError):  # no JSON, or other JSON
+        return "answers, but not as Prefect's API does", RIGHT_URL
+    text = redacted(str(error) or type(error).__name__).splitlines()[0]
+    return f"does not answer: {text}", "start it (prefect server start)"
+
+
+def _what_status(status: int) -> tuple[str, str]:
+    found = f"answers with HTTP {status}"
+    if status in REFUSED:
+        return found, "set PREFECT_API_AUTH_STRING (of Prefect Cloud: PREFECT_API_KEY)"
+    if status >= FAILED:
+        return found, "see that server's log, and whether its database is well"
+    return f"{found}, as no API of Prefect's does", RIGHT_URL
 
 
 def check_none() -> Check:

@@ -12,6 +12,7 @@ from packaging.version import InvalidVersion, Version
 from lepton_tasks.installation.check import Check
 from lepton_tasks.installation.clock import Reading, of_date_header
 from lepton_tasks.installation.requirements import is_within, required
+from lepton_tasks.store_advice import advice_on_status
 
 if TYPE_CHECKING:
     from requests import Response
@@ -20,7 +21,6 @@ ANSWER_SECONDS = 5.0
 CALLS = 5
 # Linux acknowledges late, 40 ms, where a server sends an answer in two pieces and waits in between.
 DELAYED_S = 0.02
-REFUSED = (401, 403)
 MAX_VERSION = 40  # characters
 
 
@@ -106,11 +106,8 @@ def check_version(server: TrackingServer) -> Check:
     name, here, asked = "server version", mlflow.__version__, required("mlflow")
     expected = f"MLflow {asked}, best the client's own {here}"
     if server.version is None:
-        advice = "check MLFLOW_TRACKING_URI"
-        if server.status in REFUSED:
-            advice = "set MLFLOW_TRACKING_USERNAME and _PASSWORD, or MLFLOW_TRACKING_TOKEN"
         found = f"no version: /version answers with HTTP {server.status}"
-        return Check(name, "warning", found, expected, advice)
+        return Check(name, "warning", found, expected, advice_on_status(server.status))
     found = f"{server.version}; the client is {here}"
     if is_within(server.version, asked):
         return Check(name, "ok", found, expected)
@@ -128,6 +125,8 @@ def check_version(server: TrackingServer) -> Check:
 
 def check_workers(server: TrackingServer) -> Check:
     """Whether each call waits for a delayed acknowledgement, as with several uvicorn workers."""
+    if server.version is None:
+        return Check("server workers", "skipped", "not looked at, as no MLflow answered", "")
     delayed = server.kept_s > server.fresh_s + DELAYED_S
     kept, fresh = (_milliseconds(seconds) for seconds in (server.kept_s, server.fresh_s))
     return Check(

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from lepton_tasks.artifact_place import local_path, own_place
 from lepton_tasks.installation.check import Check, State, gravest
 from lepton_tasks.redaction import without_secrets
 from lepton_tasks.store import LEDGER_EXPERIMENT, Store
+from lepton_tasks.store_advice import advice_on
 from lepton_tasks.store_client import first_line
 from lepton_tasks.trial_metrics import MAX_BATCH
 from lepton_tasks.write_once import MAX_VALUE
@@ -65,34 +67,43 @@ def write_and_take_back(store: Store) -> TrialWrites:
     try:
         run_id = _writable_run(client, store.ledger_id)
     except Exception as error:  # noqa: BLE001  (whatever it is, that is the finding)
-        done.checks.append(_unwritable(error))
+        done.checks.append(_unwritable(error, store.address.tracking_uri))
         return done
     try:
         expected = "a run is made, a tag written, read and removed"
         done.checks.append(Check("writing", "ok", "works", expected))
-        done.checks.append(_try(lambda: check_limits(client, run_id), "limits"))
-        done.checks.append(_try(lambda: _check_artifacts(store, run_id, done.left), "artifacts"))
+        uri = store.address.tracking_uri
+        done.checks.append(_try(lambda: check_limits(client, run_id), "limits", uri))
+        keep = partial(_check_artifacts, store, run_id, done.left)
+        done.checks.append(_try(keep, "artifacts", uri))
     finally:
         done.left += _remove(store, run_id)
     return done
 
 
-def _unwritable(error: Exception) -> Check:
+def advice_or_neutral(error: Exception, tracking_uri: str) -> str:
+    """What to do about it, or where to look: a server knows more than it says."""
+    away = tracking_uri.startswith("http")
+    return advice_on(error) or ("see the server's log" if away else "mend that, then look again")
+
+
+def _unwritable(error: Exception, tracking_uri: str) -> Check:
     return Check(
         "writing",
         "problem",
         f"it cannot be written: {first_line(error)}",
         "a run is made, a tag written, read and removed",
-        "give this user the right to write there; on a full disk, free some space",
+        advice_or_neutral(error, tracking_uri),
     )
 
 
-def _try(look: Callable[[], Check], name: str) -> Check:
+def _try(look: Callable[[], Check], name: str, tracking_uri: str) -> Check:
     try:
         return look()
     except Exception as error:  # noqa: BLE001  (whatever it is, that is the finding)
         text = f"failed: {first_line(error)}"
-        return Check(name, "problem", text, "what a sweep writes is kept", "see the server's log")
+        advice = advice_or_neutral(error, tracking_uri)
+        return Check(name, "problem", text, "what a sweep writes is kept", advice)
 
 
 def _writable_run(client: MlflowClient, experiment_id: str) -> str:

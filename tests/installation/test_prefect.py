@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import prefect
 import pytest
@@ -14,6 +17,8 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from lepton_tasks.installation.prefect_api import (
     PrefectApi,
     WorkPool,
+    ask,
+    check_away,
     check_none,
     check_pools,
     check_server,
@@ -63,6 +68,73 @@ def test_a_server_that_is_away_is_a_problem_and_said_soon(empty_folder, doctor):
         "problem",
         "skipped",
     )
+
+
+@contextmanager
+def answering(status, text):
+    """A server that is none of Prefect's, and answers every call so."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/api"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def away(api):
+    with temporary_settings({PREFECT_API_URL: api}), pytest.raises(Exception, match=r".") as caught:
+        ask()
+    return check_away(api, caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "found", "advice"),
+    [
+        (404, "<html>", "answers with HTTP 404, as no API of Prefect's", "4200/api"),
+        (200, "<html>", "answers, but not as Prefect's API", "4200/api"),
+        (200, "{}", "answers, but not as Prefect's API", "4200/api"),
+        (401, "{}", "answers with HTTP 401", "PREFECT_API_AUTH_STRING"),
+        (403, "{}", "answers with HTTP 403", "PREFECT_API_KEY"),
+        (500, "{}", "answers with HTTP 500", "that server's log"),
+    ],
+)
+def test_a_server_that_answers_otherwise_is_not_said_to_be_away(status, text, found, advice):
+    with answering(status, text) as api:
+        check = away(api)
+    assert (check.state, found in check.found, advice in check.advice) == ("problem", True, True)
+    assert "does not answer" not in check.found
+    assert "prefect server start" not in check.advice
+
+
+def test_a_prefect_server_without_the_path_of_its_api_is_told_so(prefect_api):
+    check = away(prefect_api.removesuffix("/api"))
+    assert "does not answer" not in check.found
+    assert "http://HOST:4200/api" in check.advice
+
+
+@pytest.mark.parametrize(
+    ("api", "found"),
+    [
+        ("http://me:S3k/ret@127.0.0.1", "http://me:***@127.0.0.1 is no URL"),
+        ("htp://127.0.0.1/api", "does not begin with http:// or https://"),
+        ("127.0.0.1:4200/api", "does not begin with http:// or https://"),
+    ],
+)
+def test_an_address_that_is_none_is_said_in_own_words(api, found):
+    check = away(api)
+    assert found in check.found
+    assert "S3k" not in check.found + check.advice
 
 
 def test_where_none_is_configured_that_is_well(empty_folder, doctor):

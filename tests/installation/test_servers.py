@@ -97,20 +97,39 @@ def test_a_servers_version_is_held_against_the_range_that_lepton_declares(versio
     assert (check.state, check.found) == (state, f"{version}; the client is {mlflow.__version__}")
 
 
-@pytest.mark.parametrize(("status", "advice"), [(401, "USERNAME"), (404, "MLFLOW_TRACKING_URI")])
-def test_a_server_that_tells_no_version_is_a_warning(status, advice):
-    with serving("<html>no\x1b[2J</html>", status=status) as uri:
-        check = tracking_server.check_version(tracking_server.ask(uri))
+ANSWERS = [
+    (401, "no", "MLFLOW_TRACKING_USERNAME"),
+    (401, '{"error_code": "UNAUTHENTICATED", "message": "who?"}', "MLFLOW_TRACKING_USERNAME"),
+    (403, "Invalid Host header", "--allowed-hosts"),
+    (404, "<html>no\x1b[2J</html>", "something other than MLflow answers there"),
+    (404, '{"detail": "Not Found"}', "something other than MLflow answers there"),
+    (200, "<html>hello</html>", "something other than MLflow answers there"),
+    (200, "{}", "omething other than MLflow answers there"),
+    (503, "busy", "the server's log"),
+]
+
+
+@pytest.mark.parametrize(("status", "text", "advice"), ANSWERS)
+def test_a_server_that_tells_no_version_is_a_warning(status, text, advice):
+    with serving(text, status=status) as uri:
+        server = tracking_server.ask(uri)
+    check = tracking_server.check_version(server)
     assert (check.state, f"HTTP {status}" in check.found) == ("warning", True)
     assert advice in check.advice
+    assert tracking_server.check_workers(server).state == "skipped"
 
 
-def test_a_server_that_is_none_of_mlflows_cannot_be_written(empty_folder, doctor, monkeypatch):
-    with serving("<html>hello</html>") as uri:
+@pytest.mark.parametrize(("status", "text", "advice"), ANSWERS)
+def test_a_server_that_is_none_of_mlflows_cannot_be_written_and_what_fits_is_advised(
+    empty_folder, doctor, monkeypatch, status, text, advice
+):
+    with serving(text, status=status) as uri:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
         told = doctor()
     assert (told.code, told.state("server version")) == (7, "warning")
     assert told.state("writing") == "problem"
+    assert advice in told.checks["writing"]["advice"]
+    assert "the same command" not in told.checks["writing"]["advice"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +17,7 @@ from backends import POSTGRESQL, SERVER_ON_SQLITE, on_every_store, on_stores, tr
 from histories import full_list
 
 from lepton.cli import main
+from lepton_tasks.installation.database import upgrade_command
 
 LATER = ("writing", "limits", "artifacts")
 OF_THE_STORE = {"store", "database schema", "server version", "server workers", *LATER}
@@ -109,6 +113,29 @@ def test_a_folder_that_cannot_be_written_is_a_problem(monkeypatch, doctor):
     told = doctor()
     assert (told.code, told.state("store")) == (7, "problem")
     assert "/proc cannot be written" in told.checks["store"]["found"]
+    assert told.checks["store"]["advice"].endswith("work in another folder")
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "free some space"),
+        (errno.EROFS, "mount the file system for writing"),
+        (errno.EACCES, "the right to write in"),
+    ],
+)
+def test_why_no_store_can_be_made_decides_what_is_advised(
+    empty_folder, doctor, monkeypatch, number, advice
+):
+    written = Path.write_bytes
+
+    def refuse(file, data):
+        if file.name.startswith(".lepton-doctor-"):
+            raise OSError(number, os.strerror(number))
+        return written(file, data)
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    assert advice in doctor().checks["store"]["advice"]
 
 
 def test_a_file_where_the_stores_folder_should_be_is_a_problem(empty_folder, doctor):
@@ -124,6 +151,7 @@ def test_a_store_that_refuses_writes_is_a_problem_and_leaves_nothing(sweep_folde
     told = doctor()
     assert (told.code, told.wrong()["writing"]) == (7, "problem")
     assert "readonly database" in told.checks["writing"]["found"]
+    assert "the right to write" in told.checks["writing"]["advice"]
     assert [told.state(name) for name in ("limits", "artifacts")] == ["skipped", "skipped"]
 
 
@@ -195,9 +223,9 @@ def test_a_schema_of_an_older_mlflow_is_a_problem_and_what_is_advised_mends_it(
     assert told.checks["database schema"]["found"].endswith("of an older MLflow")
     assert [told.state(name) for name in LATER] == ["skipped"] * 3
 
-    advised = "mlflow db upgrade"
-    assert advised in told.checks["database schema"]["advice"]
-    command = [sys.executable, "-m", *advised.split(), url]
+    advised = "mlflow db upgrade sqlite:///mlruns/mlflow.db"
+    assert told.checks["database schema"]["advice"].endswith(f", then: {advised}")
+    command = [sys.executable, "-m", *advised.split()]
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
     mended = doctor()
     assert (mended.code, mended.state("database schema")) == (0, "ok")
@@ -226,6 +254,37 @@ def test_a_file_that_is_no_database_is_a_problem(empty_folder, doctor):
     told = doctor()
     assert (told.code, told.state("store")) == (7, "problem")
     assert "not a database" in told.checks["store"]["found"]
+    assert "restore a backup" in told.checks["store"]["advice"]
+
+
+def test_a_database_that_another_program_holds_is_a_problem_of_no_rights(sweep_folder, doctor):
+    doctor()
+    with closing(sqlite3.connect("mlruns/mlflow.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        told = doctor()
+    (name,) = {"store", "writing"} & set(told.wrong())
+    assert "is locked" in told.checks[name]["found"]
+    assert "another program holds the database" in told.checks[name]["advice"]
+
+
+def test_a_local_folder_for_artifacts_that_cannot_be_written_sends_nobody_to_a_server(
+    sweep_folder, doctor
+):
+    doctor()
+    folder = sweep_folder.path / "mlruns" / "artifacts" / "lepton-ledger"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.write_text("")
+    told = doctor()
+    assert told.state("artifacts") == "problem", told.checks
+    assert "server's log" not in told.checks["artifacts"]["advice"]
+
+
+def test_a_uri_that_names_no_store_is_the_stores_problem(empty_folder, doctor, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "htp://me:hunter2@127.0.0.1")
+    told = doctor()
+    assert (told.code, told.state("store"), told.state("writing")) == (7, "problem", "skipped")
+    assert "htp://me:***@127.0.0.1" in told.checks["store"]["found"]
+    assert "http://HOST:PORT" in told.checks["store"]["advice"]
 
 
 @on_stores(POSTGRESQL)
@@ -234,6 +293,32 @@ def test_the_schema_of_a_database_on_a_server_is_looked_at_too(sweep_folder, doc
         connection.execute(sqlalchemy.text("UPDATE alembic_version SET version_num = 'ffff'"))
     told = doctor()
     assert (told.code, told.state("database schema")) == (7, "problem")
+
+
+def test_the_command_for_older_tables_can_be_pasted_and_shows_no_password():
+    shown = upgrade_command("sqlite:////srv/a folder/m.db")
+    assert shown == "mlflow db upgrade 'sqlite:////srv/a folder/m.db'"
+    shown = upgrade_command("postgresql://me:hunter2@host/db")
+    assert shown.startswith('mlflow db upgrade "$MLFLOW_TRACKING_URI" (')
+    assert "hunter2" not in shown
+
+
+@on_stores(POSTGRESQL)
+@pytest.mark.parametrize(
+    ("changed", "advice"),
+    [
+        ({"username": "nobody", "password": "no"}, "check the user and the password"),
+        ({"database": "none"}, "make that database first"),
+    ],
+)
+def test_a_database_that_answers_with_no_is_not_said_to_be_away(
+    empty_folder, doctor, backend, monkeypatch, changed, advice
+):
+    wrong = sqlalchemy.make_url(backend.tracking_uri).set(**changed)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", wrong.render_as_string(hide_password=False))
+    told = doctor()
+    assert (told.code, told.state("store")) == (7, "problem")
+    assert advice in told.checks["store"]["advice"]
 
 
 def test_an_empty_database_on_a_server_gets_mlflows_tables_and_that_is_said(

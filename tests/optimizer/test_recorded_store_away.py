@@ -84,9 +84,9 @@ def test_asked_and_told_it_goes_on_when_the_store_is_back():
     first, second = found.ask(2)
     found.tell(first, loss(first))
     with store_away():
-        with pytest.raises(StoreUnreachableError, match="can be written"):
+        with pytest.raises(StoreUnreachableError, match="the right to write"):
             found.tell(second, loss(second))
-        with pytest.raises(StoreUnreachableError, match="can be written"):
+        with pytest.raises(StoreUnreachableError, match="the right to write"):
             found.ask()
     assert found.untold == [second]
     found.tell(second, loss(second))
@@ -105,7 +105,7 @@ def test_minimize_called_again_goes_on_when_the_store_is_back():
         return loss(trial)
 
     found = recorded()
-    with pytest.raises(StoreUnreachableError, match="can be written"):
+    with pytest.raises(StoreUnreachableError, match="the right to write"):
         found.minimize(objective, trials=8)
     accept_writes()
     in_memory = lepton.Optimizer(SPACE, generation=4, seed=3).minimize(loss, trials=8)
@@ -117,7 +117,7 @@ def test_minimize_called_again_goes_on_when_the_store_is_back():
 def test_a_sweep_that_could_not_be_taken_up_is_taken_up_anew():
     found = recorded()
     refuse_run("demo")  # the parent's: then the sweep is registered and claimed
-    with pytest.raises(StoreUnreachableError, match="can be written"):
+    with pytest.raises(StoreUnreachableError, match="the right to write"):
         found.minimize(loss, trials=4)
     in_the_database(["DROP TRIGGER away"])
     assert len(found.minimize(loss, trials=4).trials) == 4
@@ -131,7 +131,7 @@ def test_trials_that_could_not_be_handed_out_are_not_waited_for():
     found = recorded()
     found.tell(found.ask()[0], 1.0)
     refuse_run("gen00-02")
-    with pytest.raises(StoreUnreachableError, match="can be written"):
+    with pytest.raises(StoreUnreachableError, match="the right to write"):
         found.ask(3)
     assert found.untold == []
     in_the_database(["DROP TRIGGER away"])

@@ -37,6 +37,40 @@ def test_a_uri_is_shown_without_its_secrets(uri, shown):
 
 
 @pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        (f"http//me:{SECRET}@host:5000", "http//me:***@host:5000"),
+        (f"http:/me:{SECRET}@host", "http:***@host"),
+        (f"me:{SECRET}@host:5000", "me:***@host:5000"),
+        (f"me:pa@ss:{SECRET}@host", "me:***@host"),
+        (f"http//me:{SECRET}@host?token={SECRET}", "http//me:***@host?***"),
+        ("me@host:5000", "me@host:5000"),
+        ("127.0.0.1:5000", "127.0.0.1:5000"),
+        ("/home/me/mlruns", "/home/me/mlruns"),
+    ],
+)
+def test_what_lacks_the_separator_of_a_uri_is_shown_without_its_password_too(
+    monkeypatch, uri, shown
+):
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert without_secrets(uri) == shown
+    assert SECRET not in redacted(f"cannot open '{uri}'")
+
+
+def test_a_proxys_password_is_masked_where_its_variable_names_no_scheme(monkeypatch):
+    monkeypatch.setenv("https_proxy", f"me:{SECRET}@proxy:3128")
+    assert redacted(f"407 for {SECRET}") == "407 for ***"
+
+
+def test_a_prompt_and_a_path_with_colons_before_an_at_sign_hold_no_password(monkeypatch):
+    monkeypatch.setenv("PS1", r"[\w:here]\u@\h:\w\$ ")
+    monkeypatch.setenv("PATH", "/usr/bin:/opt/tools@3/bin")
+    said = r"/opt/tools is on the PATH, here]\u in the prompt"
+    assert redacted(said) == said
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("MLFLOW_TRACKING_PASSWORD", SECRET),
