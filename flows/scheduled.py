@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from lepton_core.canonical import shown
 from lepton_core.errors import InputError, LeptonError, UnknownSweepError
+from lepton_tasks.installation.prefect_api import in_haste
 from lepton_tasks.redaction import redacted, without_secrets
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ PASSED_ON = (
 )
 FIELDS = 5
 FILE, FOLDER = "sweep_file", "working_dir"
-ANSWER_SECONDS = 15.0  # Prefect's client would wait for one minute, six times
+ANSWER_SECONDS = 15.0
 
 
 class PrefectError(LeptonError):
@@ -183,12 +184,7 @@ def answering() -> Iterator[SyncPrefectClient]:
     from prefect.client.orchestration import get_client  # noqa: PLC0415
     from prefect.deployments.runner import DeploymentApplyError  # noqa: PLC0415
     from prefect.exceptions import PrefectHTTPStatusError  # noqa: PLC0415
-    from prefect.settings import (  # noqa: PLC0415
-        PREFECT_API_REQUEST_TIMEOUT,
-        PREFECT_API_URL,
-        PREFECT_CLIENT_MAX_RETRIES,
-        temporary_settings,
-    )
+    from prefect.settings import PREFECT_API_URL  # noqa: PLC0415
 
     url = PREFECT_API_URL.value()
     if not url:
@@ -197,9 +193,8 @@ def answering() -> Iterator[SyncPrefectClient]:
             "PREFECT_API_URL=http://127.0.0.1:4200/api; for a single machine, 'lepton serve' "
             "brings its own"
         )
-    hasty = {PREFECT_API_REQUEST_TIMEOUT: ANSWER_SECONDS, PREFECT_CLIENT_MAX_RETRIES: 0}
     try:
-        with temporary_settings(hasty), get_client(sync_client=True) as client:
+        with in_haste(ANSWER_SECONDS), get_client(sync_client=True) as client:
             problem = client.api_healthcheck()
         if problem is not None:
             raise problem

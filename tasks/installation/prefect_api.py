@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +66,19 @@ def home() -> Path:
     return Path(PREFECT_HOME.value())
 
 
+@contextmanager
+def in_haste(seconds: float) -> Iterator[None]:
+    """Clients made in the body try once, for so long; else for one minute, six times."""
+    from prefect.settings import (  # noqa: PLC0415
+        PREFECT_API_REQUEST_TIMEOUT,
+        PREFECT_CLIENT_MAX_RETRIES,
+        temporary_settings,
+    )
+
+    with temporary_settings({PREFECT_API_REQUEST_TIMEOUT: seconds, PREFECT_CLIENT_MAX_RETRIES: 0}):
+        yield
+
+
 def ask() -> PrefectApi:
     """Ask the configured server, with Prefect's own client, once.
 
@@ -72,14 +87,8 @@ def ask() -> PrefectApi:
     """
     from prefect.client.base import ServerType  # noqa: PLC0415
     from prefect.client.orchestration import get_client  # noqa: PLC0415
-    from prefect.settings import (  # noqa: PLC0415
-        PREFECT_API_REQUEST_TIMEOUT,
-        PREFECT_CLIENT_MAX_RETRIES,
-        temporary_settings,
-    )
 
-    hasty = {PREFECT_API_REQUEST_TIMEOUT: ANSWER_SECONDS, PREFECT_CLIENT_MAX_RETRIES: 0}
-    with temporary_settings(hasty):
+    with in_haste(ANSWER_SECONDS):
         client = get_client(sync_client=True)
         try:
             before = time.time()

@@ -63,16 +63,15 @@ def write_and_take_back(store: Store) -> TrialWrites:
         store: The store, open.
     """
     done = TrialWrites()
-    client = store.client.plain
+    client, uri = store.client.plain, store.address.tracking_uri
     try:
         run_id = _writable_run(client, store.ledger_id)
     except Exception as error:  # noqa: BLE001  (whatever it is, that is the finding)
-        done.checks.append(_unwritable(error, store.address.tracking_uri))
+        done.checks.append(_unwritable(error, uri))
         return done
     try:
         expected = "a run is made, a tag written, read and removed"
         done.checks.append(Check("writing", "ok", "works", expected))
-        uri = store.address.tracking_uri
         done.checks.append(_try(lambda: check_limits(client, run_id), "limits", uri))
         keep = partial(_check_artifacts, store, run_id, done.left)
         done.checks.append(_try(keep, "artifacts", uri))

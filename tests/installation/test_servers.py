@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from contextlib import contextmanager
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from socket import socket
 
 import mlflow
 import pytest
 from backends import SERVER_ON_SQLITE, on_stores
+from http_servers import served
 from ports import free_port
 
 from lepton_tasks.installation import tracking_server
@@ -44,14 +44,8 @@ def serving(text, *, status=200, ahead_s=0.0, kept_s=0.0):
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with served(Handler) as address:
+        yield address
 
 
 @pytest.fixture
