@@ -6,6 +6,7 @@ import argparse
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
     from prefect.deployments.runner import RunnerDeployment
     from prefect.schedules import Schedule
+    from rich.console import Console
 
     from lepton_tasks.sweep_yaml import SweepSource
 
@@ -32,10 +34,6 @@ def deploy(arguments: argparse.Namespace) -> int:
     from lepton_flows import scheduled  # noqa: PLC0415
 
     out = console(stderr=arguments.json)
-
-    def warn(text: str) -> None:
-        out.print(text, style="yellow", soft_wrap=True)
-
     with scheduled.answering() as client:
         scheduled.check_pool(client, arguments.pool)
         made = scheduled.deployment(
@@ -43,10 +41,10 @@ def deploy(arguments: argparse.Namespace) -> int:
             schedule,
             pool=arguments.pool,
             workers=arguments.workers,
-            say=warn,
+            say=partial(_warn, out),
         )
         known = scheduled.known_as(client, made)
-        _warn_of_replaced(known, made, warn)
+        _warn_of_replaced(known, made, out)
         deployment_id = scheduled.apply(made)
         page = scheduled.ui_page(client, deployment_id)
     told = {
@@ -89,7 +87,7 @@ def serve(arguments: argparse.Namespace) -> int:
         made = scheduled.deployment(source, schedule, pool=None, workers=arguments.workers)
         known = scheduled.known_as(client, made)
         scheduled.check_not_pooled(known)
-        _warn_of_replaced(known, made, lambda text: out.print(text, style="yellow", soft_wrap=True))
+        _warn_of_replaced(known, made, out)
         deployment_id = scheduled.apply(made)
         page = scheduled.ui_page(client, deployment_id)
         scheduled.tidy(client, deployment_id, source.name)
@@ -119,14 +117,18 @@ def _prefect() -> tuple[Path, str | None]:
     return Path(PREFECT_HOME.value()), PREFECT_API_URL.value()
 
 
+def _warn(out: Console, text: str) -> None:
+    out.print(text, style="yellow", soft_wrap=True)
+
+
 def _warn_of_replaced(
-    known: DeploymentResponse | None, made: RunnerDeployment, warn: Callable[[str], None]
+    known: DeploymentResponse | None, made: RunnerDeployment, out: Console
 ) -> None:
     from lepton_flows.scheduled import replaced  # noqa: PLC0415
 
     told = replaced(known, made) if known else ""
     if told:
-        warn(f"warning: there was a deployment of this name already; {told}")
+        _warn(out, f"warning: there was a deployment of this name already; {told}")
 
 
 @contextmanager

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
+from http_servers import served
 
 EXPERIMENT = {"experiment_id": "1", "name": "lepton", "lifecycle_stage": "active"}
 ESCAPES = "\x1b[31m\x1b]52;c;ZXZpbA==\x07\u202e\r"
@@ -67,11 +67,8 @@ def server():
         def log_message(self, *_: object) -> None:
             pass
 
-    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=running.serve_forever, daemon=True).start()
-    yield Handler, f"http://127.0.0.1:{running.server_address[1]}"
-    running.shutdown()
-    running.server_close()
+    with served(Handler) as address:
+        yield Handler, address
 
 
 @pytest.mark.parametrize("kind", ANSWERS)

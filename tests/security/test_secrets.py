@@ -8,13 +8,13 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import traceback
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from drivers import wait_until
+from http_servers import served
 
 from lepton.cli import main
 from lepton_core.errors import StoreUnreachableError
@@ -127,11 +127,8 @@ class Refusing(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def refusing():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_address[1]
-    server.shutdown()
-    server.server_close()
+    with served(Refusing) as address:
+        yield int(address.rpartition(":")[2])
 
 
 @pytest.fixture
