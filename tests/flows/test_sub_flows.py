@@ -33,11 +33,12 @@ def test_each_flow_run_has_no_more_task_runs_than_allowed(
     prefect_api, sweep_folder, monkeypatch, undisturbed
 ):
     monkeypatch.setattr(flows, "MAX_TASK_RUNS", TWO_GENERATIONS)
-    sweep_folder.write(**LONG)
+    budget = {"trials": 2 * TWO_GENERATIONS}
+    sweep_folder.write(**LONG, budget=budget)
     told = flows.sweep("sweep.yaml", nightly=True)
-    assert (told["ending"], told["trials"]) == ("finished", 12)
+    assert (told["ending"], told["trials"]) == ("finished", 16)
     assert_sound(sweep_folder.path)
-    assert full_list(sweep_folder.path) == undisturbed()[0]
+    assert full_list(sweep_folder.path) == undisturbed(budget=budget)[0]
     api = Api(prefect_api)
 
     def shown():
@@ -46,10 +47,10 @@ def test_each_flow_run_has_no_more_task_runs_than_allowed(
         for run in runs:
             asked = {"flow_runs": {"id": {"any_": [run["id"]]}}}
             counts[run["name"]] = api.ask("/task_runs/count", asked)
-        return counts if sum(counts.values()) == 12 else None
+        return counts if sum(counts.values()) == 16 else None
 
     shown = wait_until(slowly(shown), "Prefect to have noted all task runs")
-    assert shown == {"generations 0 to 1": 8, "generations 2 to 3": 4}
+    assert shown == {"generations 0 to 1": 8, "generations 2 to 3": 8}, "no empty one at the end"
 
 
 def test_where_the_server_is_gone_the_sweep_goes_on_without_it(sweep_folder, undisturbed):
